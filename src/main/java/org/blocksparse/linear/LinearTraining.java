@@ -19,15 +19,15 @@ import org.blocksparse.internal.sparse.Bags;
  * Trains a linear label tree, or some outputs of one, as Parabel (Prabhu, Kag, Harsola, Agrawal and
  * Varma, 2018) and PECOS (Yu, Zhong, Zhang, Chang and Dhillon, 2022) do. Labels are put into
  * clusters ({@link LabelClusters}). Then each output of a chunk is trained against the others of
- * its chunk ({@link DualCoordinateDescent}): on all rows on level 0, and below on the rows that have
- * a label under the chunk.
+ * its chunk ({@link DualCoordinateDescent}): on all rows on level 0, and below on the rows that
+ * have a label under the chunk.
  *
- * <p><b>Structure.</b> A {@link ChunkProblem} holds the rows of one chunk, with only their features.
- * Workers solve chunks of a level at the same time, and the outputs of a level with one chunk. The
- * margins of held-out rows calibrate each level ({@link Calibration}).
+ * <p><b>Structure.</b> A {@link ChunkProblem} holds the rows of one chunk, with only their
+ * features. Workers solve chunks of a level at the same time, and the outputs of a level with one
+ * chunk. The margins of held-out rows calibrate each level ({@link Calibration}).
  *
- * <p><b>Cost.</b> An output takes a few passes over the entries of its chunk's rows. A row is in one
- * chunk of level 0, and below in at most as many chunks as it has labels. So a level takes time
+ * <p><b>Cost.</b> An output takes a few passes over the entries of its chunk's rows. A row is in
+ * one chunk of level 0, and below in at most as many chunks as it has labels. So a level takes time
  * linear in entries times labels of a row times outputs of a chunk. Outputs that calibrate are
  * trained again, once for each fold.
  *

@@ -18,15 +18,15 @@ import org.blocksparse.internal.schedule.RowSchedules;
  * The intermediate results of one call on a two-level softmax, and schedules that calls have in
  * common.
  *
- * <p><b>Structure.</b> Each result has a place of its own, by {@link Use} off the heap and by {@link
- * Ints} on it, so that no two results of a call share memory. A layer has a {@link Pool}: a call
- * borrows a workspace, or makes one if none is idle, and gives it back at its end. So calls at the
- * same time have one each, and a workspace needs no locks.
+ * <p><b>Structure.</b> Each result has a place of its own, by {@link Use} off the heap and by
+ * {@link Ints} on it, so that no two results of a call share memory. A layer has a {@link Pool}: a
+ * call borrows a workspace, or makes one if none is idle, and gives it back at its end. So calls at
+ * the same time have one each, and a workspace needs no locks.
  *
  * <p><b>Cost.</b> Memory and arrays grow to what the largest call needed, and later calls use them
  * again: in steady state, a call allocates nothing. The collector may take idle workspaces when
- * memory is short ({@link SoftPool}). Of schedules that depend on the number of rows alone, the four
- * latest are kept.
+ * memory is short ({@link SoftPool}). Of schedules that depend on the number of rows alone, the
+ * four latest are kept.
  */
 final class Workspace implements AutoCloseable {
   /** The uses of the memory. */

@@ -11,7 +11,8 @@ import org.blocksparse.internal.memory.Storage;
  * that own different rows of it.
  *
  * <p>Only blocks that have a pair appear. Pairs are sorted by {@link RadixSort}, so the cost is
- * linear in the pairs and does not depend on how many blocks there are. The packed layout is that of the C header.
+ * linear in the pairs and does not depend on how many blocks there are. The packed layout is that
+ * of the C header.
  */
 public final class OuterSchedule implements AutoCloseable {
   private static final int MAGIC = Blocksparse.BLOCKSPARSE_OUTER_SCHEDULE;

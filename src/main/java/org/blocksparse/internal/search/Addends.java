@@ -21,9 +21,9 @@ import java.util.List;
  * and Naor, 2003): an output whose bound can change the ranking waits in a heap by that bound. The
  * highest bound is lowered step by step, and the output is offered when all its scores are known.
  *
- * <p><b>Cost.</b> A row takes time linear in the leader's classes and in the non-zero sparse scores.
- * Each slot of an opened class takes a bound; each output that waits, the logarithm of their number
- * for a step, and at most one class of each other source to open.
+ * <p><b>Cost.</b> A row takes time linear in the leader's classes and in the non-zero sparse
+ * scores. Each slot of an opened class takes a bound; each output that waits, the logarithm of
+ * their number for a step, and at most one class of each other source to open.
  */
 final class Addends {
   /** Random access to another source, and its scale. */

@@ -3,6 +3,7 @@ package org.blocksparse.classifier;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -65,7 +66,7 @@ public final class ClassifierFile {
   private static final String PREDICTION_SETS = "classifier.predictionSets";
   private static final String NONE = "classifier.none";
 
-  /** The scorers that a file may have. */
+  /** The scorers that a file may have; with a linear head, also a second one. */
   private static final Set<List<String>> HEADS =
       Set.of(
           List.of(Heads.EMBEDDING),
@@ -190,7 +191,9 @@ public final class ClassifierFile {
   private static Mixture heads(Path file, LoadOptions options) throws IOException {
     Mixture loaded = Mixture.load(file, options);
     try {
-      if (!HEADS.contains(loaded.scorers())) {
+      List<String> others = new ArrayList<>(loaded.scorers());
+      boolean isTwice = others.remove(Heads.SECOND_LINEAR);
+      if (!HEADS.contains(others) || (isTwice && !others.contains(Heads.LINEAR))) {
         throw wrong(file, "scorers", "are " + loaded.scorers());
       }
       for (String name : loaded.scorers()) {
@@ -218,6 +221,15 @@ public final class ClassifierFile {
       case Heads.LINEAR -> {
         LinearLabelTree tree = heads.scorer(name, LinearLabelTree.class);
         requireNames(file, tree.hasLabels() ? tree.labels().size() : 0, heads);
+      }
+      case Heads.SECOND_LINEAR -> {
+        LinearLabelTree second = heads.scorer(name, LinearLabelTree.class);
+        LinearLabelTree first = heads.scorer(Heads.LINEAR, LinearLabelTree.class);
+        requireNames(file, second.hasLabels() ? second.labels().size() : 0, heads);
+        if (second.features() != first.features()
+            || second.countsFeatures() != first.countsFeatures()) {
+          throw wrong(file, name, "is not over the features of the first linear head");
+        }
       }
       case Heads.NEIGHBOURS -> {
         NearestExamples nearest = heads.scorer(name, NearestExamples.class);

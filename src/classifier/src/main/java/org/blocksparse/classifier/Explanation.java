@@ -24,7 +24,7 @@ public record Explanation(Prediction prediction, double score, double prior, Lis
   /**
    * The part of the score that a head adds for the features of the example.
    *
-   * @param head linear, embedding, neighbours, or texts: the texts of labels
+   * @param head linear, linear2, embedding, neighbours, or texts: the texts of labels
    * @param score negative if they speak against the label
    * @param features the largest scores first, of either sign. They add up to the score of the
    *     share, but for an embedding: there, each is what the score loses without the feature

@@ -30,6 +30,7 @@ import org.blocksparse.softmax.TwoLevelLayer;
 public final class Heads {
   static final String EMBEDDING = "embedding";
   static final String LINEAR = "linear";
+  static final String SECOND_LINEAR = "linear2";
   static final String NEIGHBOURS = "neighbours";
   static final String TEXTS = "texts";
 
@@ -52,6 +53,7 @@ public final class Heads {
             heads.embedding(
                 sum.scorer(name, EmbeddingBag.class), sum.scorer(name, TwoLevelLayer.class));
         case LINEAR -> heads.linear(sum.scorer(name, LinearLabelTree.class));
+        case SECOND_LINEAR -> heads.secondLinear(sum.scorer(name, LinearLabelTree.class));
         case NEIGHBOURS -> heads.neighbours(sum.scorer(name, NearestExamples.class));
         case TEXTS -> heads.texts(sum.scorer(name, SparseWeights.class));
         default -> throw noHead(name);
@@ -72,6 +74,11 @@ public final class Heads {
   /** Adds a linear head. */
   public Heads linear(LinearLabelTree tree) {
     return with(LINEAR, builder -> builder.tree(LINEAR, tree));
+  }
+
+  /** Adds a second linear head, whose clusters of labels are others. */
+  public Heads secondLinear(LinearLabelTree tree) {
+    return with(SECOND_LINEAR, builder -> builder.tree(SECOND_LINEAR, tree));
   }
 
   /** Adds nearest examples. */
@@ -128,11 +135,8 @@ public final class Heads {
             copies.add(layer::close);
             heads.embedding(bag, layer);
           }
-          case LINEAR -> {
-            LinearLabelTree tree = sum.scorer(name, LinearLabelTree.class).withWeights(ofOthers);
-            copies.add(tree::close);
-            heads.linear(tree);
-          }
+          case LINEAR -> heads.linear(tree(sum, name, ofOthers, copies));
+          case SECOND_LINEAR -> heads.secondLinear(tree(sum, name, ofOthers, copies));
           case NEIGHBOURS -> {
             NearestExamples near = sum.scorer(name, NearestExamples.class);
             SparseWeights examples = near.examples().withWeights(ofOthers);
@@ -154,6 +158,13 @@ public final class Heads {
       copies.forEach(Runnable::run);
       throw e;
     }
+  }
+
+  private static LinearLabelTree tree(
+      Mixture sum, String name, ElementType type, List<Runnable> copies) {
+    LinearLabelTree tree = sum.scorer(name, LinearLabelTree.class).withWeights(type);
+    copies.add(tree::close);
+    return tree;
   }
 
   /**

@@ -352,7 +352,11 @@ public final class TrainedClassifier extends Classifier {
       LinearLabelTree tree = tree();
       facts.put("linear features", Integer.toString(tree.features()));
       facts.put("linear clusters", Integer.toString(tree.clusterCount()));
-      facts.put("linear weights", tree.weightCount() + " of " + tree.weightType());
+      long weights = trees().stream().mapToLong(LinearLabelTree::weightCount).sum();
+      facts.put("linear weights", weights + " of " + tree.weightType());
+      if (trees().size() > 1) {
+        facts.put("linear trees", Integer.toString(trees().size()));
+      }
     }
     neighbours()
         .ifPresent(near -> facts.put("neighbours", near.k() + " of " + near.examples().outputs()));
@@ -451,6 +455,13 @@ public final class TrainedClassifier extends Classifier {
     return heads.scorer(Heads.LINEAR, LinearLabelTree.class);
   }
 
+  /** The trees of the linear heads: none, one or two. */
+  public List<LinearLabelTree> trees() {
+    return Stream.of(Heads.LINEAR, Heads.SECOND_LINEAR)
+        .flatMap(name -> Heads.part(heads, name, LinearLabelTree.class).stream())
+        .toList();
+  }
+
   /** The nearest examples beside the linear head. */
   public Optional<NearestExamples> neighbours() {
     return Heads.part(heads, Heads.NEIGHBOURS, NearestExamples.class);
@@ -473,9 +484,7 @@ public final class TrainedClassifier extends Classifier {
       parts.add(bag().toString());
       parts.add(layer().toString());
     }
-    if (head().hasLinear()) {
-      parts.add(tree().toString());
-    }
+    trees().forEach(tree -> parts.add(tree.toString()));
     return "Classifier(" + String.join(", ", parts) + ")";
   }
 }

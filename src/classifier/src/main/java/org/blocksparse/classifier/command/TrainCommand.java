@@ -135,6 +135,14 @@ final class TrainCommand implements Callable<Integer> {
   private ModelHead head;
 
   @Option(
+      names = "--trees",
+      paramLabel = "N",
+      description =
+          "Trees of the linear head, 1 or 2. A second one has other clusters of labels; both scores"
+              + " are added. Size, training and answers cost about twice as much. Default: 1.")
+  private Integer trees;
+
+  @Option(
       names = "--label-texts",
       paramLabel = "FILE",
       description =
@@ -394,6 +402,7 @@ final class TrainCommand implements Callable<Integer> {
     given.put("--classes", classes != null);
     given.put("--label-tree", labelTree);
     given.put("--head", head != null && head != ModelHead.EMBEDDING);
+    given.put("--trees", trees != null);
     given.put("--word-ngrams", wordNgrams != null);
     given.put("--char-ngrams", charNgrams != null);
     given.put("--plain-words", plainWords);
@@ -535,6 +544,7 @@ final class TrainCommand implements Callable<Integer> {
     options = labelTree ? options.withLabelTree() : options;
     options = none ? options.withNone() : options;
     options = head == null ? options : options.withHead(head);
+    options = trees == null ? options : options.withTrees(trees);
     options = vectors == null ? options : options.withPretrained(vectors);
     options = dimension == null ? options : options.withDimension(dimension);
     options = batch == null ? options : options.withBatch(batch);

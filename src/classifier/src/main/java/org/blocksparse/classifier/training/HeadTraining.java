@@ -47,6 +47,7 @@ final class HeadTraining {
   private static final int TRIAL = 3;
 
   private static final String GAINED_BY_TEXTS = "nDCG@5 gained by label texts";
+  private static final String GAINED_BY_SECOND_TREE = "nDCG@5 gained by a second tree";
 
   /** The nearest examples that score labels. */
   private static final int NEIGHBOURS = 200;
@@ -113,6 +114,10 @@ final class HeadTraining {
     if (initial != null && options.head() != null && options.head() != initial.head()) {
       throw new IllegalArgumentException(
           "head: expected " + initial.head() + ", as initialModel has, but was " + options.head());
+    }
+    if (options.trees() > 1 && chosen == ModelHead.EMBEDDING) {
+      throw new IllegalArgumentException(
+          "trees: expected 1 without a linear head but was " + options.trees());
     }
     List<String> inVain = chosen == ModelHead.LINEAR ? options.ofEmbedding() : List.of();
     if (!inVain.isEmpty()) {
@@ -245,8 +250,11 @@ final class HeadTraining {
       if (gain.isMeasured()) {
         embedding.card().put("nDCG@5 gained by the embedding", gain.toString());
       }
-      if (!texts.isEmpty()) {
-        embedding.card().put(GAINED_BY_TEXTS, linear.card().facts().get(GAINED_BY_TEXTS));
+      for (String gained : List.of(GAINED_BY_TEXTS, GAINED_BY_SECOND_TREE)) {
+        String before = linear.card().facts().get(gained);
+        if (before != null) {
+          embedding.card().put(gained, before);
+        }
       }
       return embedding.with(both);
     } catch (Throwable e) {
@@ -295,10 +303,12 @@ final class HeadTraining {
         lacksLabels || (heldOut().length > 0 && !TrainingDefaults.areMany(set.size()));
     int last = isTwice ? 1 : 0;
     boolean triesMore = head == ModelHead.BOTH || !texts.isEmpty() || mayTryMore();
-    int trees = (triesMore ? 1 : folds.size()) + last; // folds only if the head stays alone
-    TrainedClassifier model = linear(tree(others(), learned, labels, 0, trees));
+    int models = (triesMore ? 1 : folds.size()) + last; // folds only if the head stays alone
+    Heads trees = withTrees(new Heads(), others(), learned, labels, 0, models);
+    TrainedClassifier model = linear(trees);
     try {
       try (HeldOut examples = heldOut(model)) {
+        putGainOfSecondTree(model, examples);
         if (!texts.isEmpty()) {
           Mixture withTexts = withTextsOrNull(model, examples);
           if (withTexts == null) {
@@ -339,16 +349,16 @@ final class HeadTraining {
 
   /** The linear head, calibrated on the examples of all folds, or of those before it is stopped. */
   private TrainedClassifier calibrated(
-      TrainedClassifier linear, HeldOut examples, Labels labels, int trees) {
+      TrainedClassifier linear, HeldOut examples, Labels labels, int models) {
     List<HeldOut.Scored> all = new ArrayList<>();
     all.add(examples.scoredBy(linear.heads()));
     try {
       for (Fold fold : folds.subList(1, folds.size())) {
-        LinearLabelTree tree = treeOrNull(fold, labels, trees);
-        if (tree == null) {
+        Heads trees = treesOrNull(fold, labels, models);
+        if (trees == null) {
           break; // the model is kept
         }
-        all.add(heldOut(fold).scoredBy(new Heads().linear(tree).sum()));
+        all.add(heldOut(fold).scoredBy(trees.sum()));
         foldsUsed++;
       }
       return withAnswers(linear.with(HeldOut.fit(linear.heads(), all)), all);
@@ -357,10 +367,10 @@ final class HeadTraining {
     }
   }
 
-  /** The tree of a fold; null if the training is to be stopped. */
-  private LinearLabelTree treeOrNull(Fold fold, Labels labels, int trees) {
+  /** The trees of a fold; null if the training is to be stopped. */
+  private Heads treesOrNull(Fold fold, Labels labels, int models) {
     try {
-      return tree(fold.others(), set, labels, foldsUsed, trees);
+      return withTrees(new Heads(), fold.others(), set, labels, foldsUsed, models);
     } catch (CancellationException e) {
       return null;
     }
@@ -388,17 +398,16 @@ final class HeadTraining {
   }
 
   /**
-   * A model with a tree of all examples in place of one without those held out, unless it is to be
-   * stopped.
+   * A model with trees of all examples in place of those without the held-out ones, unless it is to
+   * be stopped.
    *
    * @param lacksLabels whether the model is not worth keeping then
    */
   private TrainedClassifier again(TrainedClassifier model, Labels labels, boolean lacksLabels) {
     try {
       int before = foldsUsed;
-      LinearLabelTree ofAll = tree(all(), set, labels, before, before + 1);
-      model.tree().close();
-      Heads heads = Heads.of(model.heads()).linear(ofAll);
+      Heads heads = withTrees(Heads.of(model.heads()), all(), set, labels, before, before + 1);
+      model.trees().forEach(LinearLabelTree::close);
       if (model.neighbours().isPresent()) {
         close(model.neighbours().get());
         heads.neighbours(neighbours(all(), set));
@@ -520,8 +529,8 @@ final class HeadTraining {
     }
   }
 
-  /** A model with a linear head alone, which is not calibrated. */
-  private TrainedClassifier linear(LinearLabelTree tree) {
+  /** A model with linear heads alone, which are not calibrated. */
+  private TrainedClassifier linear(Heads trees) {
     InputRows input = new InputRows(set.isText(), options.textFeatures(), set.vocabulary());
     TrainedClassifier initial = options.initialModel();
     Map<String, String> metadata =
@@ -531,7 +540,7 @@ final class HeadTraining {
             set.hasSeveralLabels(initial),
             options.labelPrefix());
     new TrainingCard(metadata).putTraining(set, options);
-    return new TrainedClassifier(input, new Heads().linear(tree).sum(), metadata);
+    return new TrainedClassifier(input, trees.sum(), metadata);
   }
 
   private Labels begin() {
@@ -544,11 +553,13 @@ final class HeadTraining {
   /**
    * A builder of a tree.
    *
+   * @param number of the tree in its model
    * @param before the number of trees that were trained before
    * @param trees the number of all trees
    */
-  private LinearLabelTreeBuilder builder(Labels labels, int before, int trees) {
+  private LinearLabelTreeBuilder builder(Labels labels, int number, int before, int trees) {
     return builder(set, options)
+        .seed(options.seed() + number)
         .labels(labels)
         .progress(
             (done, total) -> {
@@ -569,14 +580,41 @@ final class HeadTraining {
     return set.isText() ? builder.tfIdf(set.groups(), FeatureGroup.lengths()) : builder;
   }
 
-  /** A tree of those examples that have a label which is not withheld. */
-  private LinearLabelTree tree(
-      int[] among, TrainingSet learned, Labels labels, int before, int trees) {
+  /**
+   * Heads with the trees of those examples that have a label which is not withheld. Trees of one
+   * model differ in their clusters, by their seeds.
+   *
+   * @param before the number of models whose trees were trained before
+   * @param models the number of all models
+   */
+  private Heads withTrees(
+      Heads heads, int[] among, TrainingSet learned, Labels labels, int before, int models) {
     int[] examples = labelled(among, learned);
-    LinearLabelTreeBuilder builder = builder(labels, before, trees);
+    int each = options.trees();
+    LinearLabelTree first = null;
     try (SparseRows x = set.features(examples, 0, examples.length);
         SparseRows targets = learned.labels(examples, 0, examples.length)) {
-      return builder.train(x, targets);
+      first = builder(labels, 0, each * before, each * models).train(x, targets);
+      if (each > 1) {
+        heads.secondLinear(builder(labels, 1, each * before + 1, each * models).train(x, targets));
+      }
+      return heads.linear(first);
+    } catch (Throwable e) {
+      if (first != null) {
+        first.close();
+      }
+      throw e;
+    }
+  }
+
+  /** Puts what a second tree gains over the first one alone on the card of a model. */
+  private static void putGainOfSecondTree(TrainedClassifier model, HeldOut examples) {
+    if (model.trees().size() > 1) {
+      Mixture first = new Heads().linear(model.tree()).sum();
+      HeldOut.Gain gain = examples.gain(model.heads(), first);
+      if (gain.isMeasured()) {
+        model.card().put(GAINED_BY_SECOND_TREE, gain.toString());
+      }
     }
   }
 
@@ -594,19 +632,23 @@ final class HeadTraining {
     requireKind(initial);
     TrainedClassifier embedding =
         head.hasEmbedding() ? new EmbeddingTrainer(set, options).train() : null;
-    LinearLabelTree tree = null;
+    List<LinearLabelTree> trees = new ArrayList<>();
     try {
+      Heads heads = embedding == null ? new Heads() : Heads.of(embedding.heads());
       if (head.hasLinear()) {
         Labels labels = embedding == null ? begin() : embedding.layer().labels();
-        tree = extended(initial.tree(), labels);
+        for (LinearLabelTree tree : initial.trees()) {
+          trees.add(extended(tree, labels, trees.size(), initial.trees().size()));
+        }
+        heads.linear(trees.get(0));
+        if (trees.size() > 1) {
+          heads.secondLinear(trees.get(1));
+        }
       }
-      TrainedClassifier model = embedding == null ? linear(tree) : embedding;
-      Heads heads = Heads.of(model.heads());
-      if (tree != null) {
-        heads.linear(tree);
-      }
+      TrainedClassifier model = embedding == null ? linear(heads) : embedding;
       return finished(model.with(heads.sumLike(initial.heads())));
     } catch (CancellationException e) {
+      trees.forEach(LinearLabelTree::close);
       if (embedding == null || !EmbeddingTrainer.hasCharacters(embedding)) {
         if (embedding != null) {
           embedding.close(); // it has no rows of some features
@@ -616,9 +658,7 @@ final class HeadTraining {
       options.listener().warning("ended before the linear head: the model has the embedding alone");
       return embedding;
     } catch (Throwable e) {
-      if (tree != null) {
-        tree.close();
-      }
+      trees.forEach(LinearLabelTree::close);
       if (embedding != null) {
         embedding.close();
       }
@@ -636,10 +676,10 @@ final class HeadTraining {
   }
 
   /** Adds new labels and features to a tree. */
-  private LinearLabelTree extended(LinearLabelTree tree, Labels labels) {
+  private LinearLabelTree extended(LinearLabelTree tree, Labels labels, int number, int trees) {
     try (SparseRows x = set.features(all(), 0, set.size());
         SparseRows targets = set.labels(all(), 0, set.size())) {
-      return builder(labels, 0, 1).extend(tree, x, targets);
+      return builder(labels, number, number, trees).extend(tree, x, targets);
     }
   }
 

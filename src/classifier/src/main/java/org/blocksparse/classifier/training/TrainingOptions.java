@@ -52,6 +52,7 @@ public final class TrainingOptions {
   private Double smoothing;
   private boolean labelTree;
   private ModelHead head;
+  private int trees = 1;
   private int batch;
   private int wordNgrams;
   private CharacterNgrams characters;
@@ -85,6 +86,7 @@ public final class TrainingOptions {
     this.smoothing = that.smoothing;
     this.labelTree = that.labelTree;
     this.head = that.head;
+    this.trees = that.trees;
     this.batch = that.batch;
     this.wordNgrams = that.wordNgrams;
     this.characters = that.characters;
@@ -191,6 +193,20 @@ public final class TrainingOptions {
    */
   public TrainingOptions withHead(ModelHead value) {
     return with(changed -> changed.head = requireNonNull(value, "head"));
+  }
+
+  /**
+   * The number of trees of the linear head; 1 by default. A second tree has other clusters of the
+   * labels, by another seed, and the score of a label is the weighted sum of both. Labels that one
+   * tree puts into an unlikely cluster can be in a likely one of the other. Size, training and
+   * answers cost about twice as much.
+   *
+   * @throws IllegalArgumentException unless it is 1 or 2, or if it is 2 with an {@linkplain
+   *     #withInitialModel initial model}; from {@link Training#train} if it is 2 and the
+   *     {@linkplain #withHead head} is an embedding alone
+   */
+  public TrainingOptions withTrees(int value) {
+    return with(changed -> changed.trees = inRange("trees", value, 1, 2)).requireNoConflict();
   }
 
   /**
@@ -326,6 +342,7 @@ public final class TrainingOptions {
       requireUnset("plainWords", !plainWords, INITIAL_MODEL);
       requireUnset("sharedRows", sharedRows == 0, INITIAL_MODEL);
       requireUnset("labelTexts", labelTexts.isEmpty(), "initialModel as well, whose weights stay");
+      requireUnset("trees", trees == 1, INITIAL_MODEL);
       requireUnset("none", !none, "initialModel as well, which learned from other examples");
     }
     if (!labelTexts.isEmpty()) {
@@ -647,6 +664,10 @@ public final class TrainingOptions {
 
   boolean labelTree() {
     return labelTree;
+  }
+
+  int trees() {
+    return trees;
   }
 
   /** Null: all features begin at random. */

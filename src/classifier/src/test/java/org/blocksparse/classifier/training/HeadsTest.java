@@ -4,6 +4,7 @@ package org.blocksparse.classifier.training;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -570,6 +571,129 @@ final class HeadsTest {
           "neighbours",
           assertThrows(FileFormatException.class, () -> Classifier.load(file)).part());
     }
+  }
+
+  @ParameterizedTest
+  @EnumSource(names = {"LINEAR", "BOTH"})
+  void twoTrees_addUp_andDifferInTheirClusters(ModelHead head) throws IOException {
+    List<Example> heldOut = examples(300, 2);
+    Path file = folder.resolve("two");
+    List<Example> training = examples(2400, 1);
+    TrainingOptions two = with(head, SMALL).withTrees(2);
+    try (Classifier classifier = Training.train(training.stream(), two)) {
+      TrainedClassifier own = TrainedClassifier.require(classifier);
+      assertEquals(head, own.head());
+      List<String> names = new ArrayList<>(List.of("linear", "linear2"));
+      if (head == ModelHead.BOTH) {
+        names.add(0, "embedding");
+      }
+      assertEquals(names, own.heads().scorers());
+      assertEquals("2", own.info().get("linear trees"));
+      assertTrue(own.info().containsKey("nDCG@5 gained by a second tree"));
+      assertTrue(own.heads().calibration().isPresent());
+      Decisions decisions = own.evaluate(heldOut.stream(), 1, 0.5, example -> {}).decisions();
+      assertTrue(decisions.calibrationError() < 0.02, decisions.reliability()::toString);
+
+      Example one = heldOut.get(0);
+      Explanation why = own.explain(one, own.predict(one, 1).get(0).label());
+      assertAddsUp(why);
+      assertEquals(names, why.shares().stream().map(Explanation.Share::head).toList());
+      double first = linearScore(own, "linear", one);
+      assertNotEquals(first, linearScore(own, "linear2", one)); // by other clusters
+
+      own.save(file);
+      try (Classifier loaded = Classifier.load(file)) {
+        assertEquals(own.predict(heldOut, 5), loaded.predict(heldOut, 5));
+      }
+      ElementType narrow = head == ModelHead.BOTH ? ElementType.INT8 : ElementType.FLOAT16;
+      own.save(file, narrow);
+      try (Classifier loaded = Classifier.load(file)) {
+        assertEquals(names, TrainedClassifier.require(loaded).heads().scorers());
+        for (LinearLabelTree tree : TrainedClassifier.require(loaded).trees()) {
+          assertEquals(ElementType.FLOAT16, tree.weightType());
+        }
+      }
+      if (head == ModelHead.LINEAR) {
+        assertGrows(own);
+      }
+    }
+  }
+
+  private static double linearScore(TrainedClassifier model, String tree, Example example) {
+    try (SparseRows row = model.input().of(List.of(example))) {
+      return model.heads().scorer(tree, LinearLabelTree.class).topK(row, 1).probability(0, 0);
+    }
+  }
+
+  /** Both trees of a model learn a new label, and the model is refused another number of trees. */
+  private static void assertGrows(TrainedClassifier model) {
+    TrainingOptions further = TrainingOptions.defaults().withInitialModel(model);
+    List<Example> more = new ArrayList<>(examples(100, 3));
+    IntStream.range(0, 20).forEach(i -> more.add(Example.ofText("quite new " + i, "new")));
+    try (Classifier grown = Training.train(more.stream(), further)) {
+      assertEquals("new", grown.predict("quite new", 1).get(0).label());
+      for (LinearLabelTree tree : TrainedClassifier.require(grown).trees()) {
+        assertEquals(LABELS + 1, tree.outputs());
+      }
+    }
+    assertEquals(
+        "trees: expected no initialModel as well, which has it",
+        assertThrows(IllegalArgumentException.class, () -> further.withTrees(2)).getMessage());
+  }
+
+  @Test
+  void twoTrees_ofFewExamples_areCalibratedByFolds() {
+    List<Example> few = examples(300, 1);
+    try (Classifier classifier = Training.train(few.stream(), LINEAR.withTrees(2))) {
+      TrainedClassifier own = TrainedClassifier.require(classifier);
+      int heldOut = Integer.parseInt(own.info().get("examples held out to calibrate"));
+      assertTrue(heldOut > 200, () -> heldOut + " of several folds");
+      assertEquals(2, own.trees().size());
+      assertTrue(own.evaluate(examples(100, 2).stream(), 1).precision(1) > 0.5);
+    }
+  }
+
+  @Test
+  void twoTrees_areRefusedWithoutALinearHead() {
+    TrainingOptions two = TrainingOptions.defaults().withTrees(2);
+    for (TrainingOptions each : List.of(two.withHead(ModelHead.EMBEDDING), two.withLabelTree())) {
+      assertEquals(
+          "trees: expected 1 without a linear head but was 2",
+          assertThrows(IllegalArgumentException.class, () -> Training.train(examples(50, 1), each))
+              .getMessage());
+    }
+    assertEquals(
+        "trees: expected a number in [1, 2] but was 3",
+        assertThrows(IllegalArgumentException.class, () -> two.withTrees(3)).getMessage());
+  }
+
+  /** A second tree needs a first one, over features and labels as its own. */
+  @Test
+  void filesWithAWrongSecondTree_areRefused() throws IOException {
+    Path file = folder.resolve("wrong");
+    try (TrainedClassifier model =
+        TrainedClassifier.require(Training.train(examples(300, 1).stream(), LINEAR.withTrees(2)))) {
+      Map<String, String> metadata = model.metadata();
+      LinearLabelTree tree = model.tree();
+      Mixture alone = Mixture.builder().tree("linear2", tree).build();
+      alone.save(file, SaveOptions.defaults().withMetadata(metadata));
+      assertEquals("scorers", refusedPart(file));
+      try (SparseRows x = SparseRows.of(List.of(new int[] {0}, new int[] {1}));
+          SparseRows targets = SparseRows.of(List.of(new int[] {0}, new int[] {1}));
+          LinearLabelTree other =
+              LinearLabelTree.builder(tree.features() + 1, tree.outputs())
+                  .labels(tree.labels())
+                  .tfIdf()
+                  .train(x, targets)) {
+        Mixture both = Mixture.builder().tree("linear", tree).tree("linear2", other).build();
+        both.save(file, SaveOptions.defaults().withMetadata(metadata));
+        assertEquals("linear2", refusedPart(file));
+      }
+    }
+  }
+
+  private static String refusedPart(Path file) {
+    return assertThrows(FileFormatException.class, () -> Classifier.load(file)).part();
   }
 
   /** A name for each of 60 labels. */
