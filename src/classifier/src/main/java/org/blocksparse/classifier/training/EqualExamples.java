@@ -50,10 +50,10 @@ final class EqualExamples {
 
   /**
    * The first example of equal ones gets the labels of all; returns the number of the others.
-   * Examples without a label stay.
+   * Examples without a label stay, and so do those from a number on.
    */
-  int merge() {
-    int[] first = firstOfEquals(e -> labelOffsets.get(e + 1) > labelOffsets.get(e));
+  int merge(int end) {
+    int[] first = firstOfEquals(e -> e < end && labelOffsets.get(e + 1) > labelOffsets.get(e));
     int[] sizes = new int[first.length];
     int repeatedTexts = 0;
     for (int e = 0; e < first.length; e++) {

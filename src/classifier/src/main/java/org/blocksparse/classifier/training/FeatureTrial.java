@@ -4,16 +4,15 @@ package org.blocksparse.classifier.training;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.Collections;
-import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
-import java.util.Set;
 import java.util.Spliterator;
 import java.util.Spliterators;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 import org.blocksparse.SparseRows;
@@ -24,9 +23,9 @@ import org.blocksparse.classifier.features.FeatureGroup;
 import org.blocksparse.linear.LinearLabelTree;
 
 /**
- * Chooses the features of texts: a linear head for each choice learns a part of some of the first
- * examples, and ranks the labels of others. Characters in a row join words, and words in a row join
- * or leave, if they gain more than the standard error of the gain.
+ * Chooses what a linear head learns: features of texts, names of labels as examples, and the cost
+ * of an error. A linear head for each choice learns a part of some of the first examples, and ranks
+ * the labels of others. A change is kept if it gains more than the standard error of the gain.
  */
 final class FeatureTrial {
   /** With fewer examples, a trial shows nothing. */
@@ -40,14 +39,23 @@ final class FeatureTrial {
   /** The maximum number of examples that are taken. */
   private static final int MOST = 3000;
 
-  /** Up to this number, all are held out, in turn. */
+  /** Up to this number, all of a set are held out, in turn. */
   private static final int FEW = 2000;
 
   private static final int FOLDS = 4;
   private static final int HELD_OUT = 1000;
 
-  /** With fewer examples for each label, words in a row have to gain to be there. */
+  /**
+   * With fewer examples for each label, names are tried, and words in a row have to gain to be
+   * there. If there are few examples in all, characters stay unless they lose.
+   */
   private static final int FEW_OF_A_LABEL = 20;
+
+  /** The first choice where labels have more examples, but there are not many in all. */
+  private static final float LOW_COST = 0.5f;
+
+  /** Rare labels of trees may need it. */
+  private static final float HIGH_COST = 4;
 
   private final TrainingOptions options;
   private final TrainingSet set;
@@ -56,8 +64,13 @@ final class FeatureTrial {
   /** The unit of each example that was held out, in the order of folds. */
   private final List<Integer> unitsOfExamples = new ArrayList<>();
 
-  /** The number of examples for each label, before some were taken. */
-  private final double examplesOfLabel;
+  private final boolean isText;
+
+  /** Whether labels have few examples, before some were taken. */
+  private final boolean areFewOfALabel;
+
+  /** Whether there are many examples, before some were taken. */
+  private final boolean areMany;
 
   /**
    * Options with chosen features, and all examples that they are for.
@@ -67,8 +80,8 @@ final class FeatureTrial {
    */
   record Choice(TrainingOptions options, Stream<Example> examples, Map<String, String> gains) {}
 
-  /** A choice of features beside words. */
-  private record Features(boolean inARow, boolean characters) {
+  /** What a head learns. */
+  private record Choices(boolean names, boolean characters, boolean inARow, float cost) {
     boolean has(FeatureGroup group) {
       return switch (group) {
         case WORD -> true;
@@ -76,20 +89,39 @@ final class FeatureTrial {
         case CHARACTERS -> characters;
       };
     }
+
+    Choices withNames() {
+      return new Choices(true, characters, inARow, cost);
+    }
+
+    Choices withOtherCharacters() {
+      return new Choices(names, !characters, inARow, cost);
+    }
+
+    Choices withOtherWordsInARow() {
+      return new Choices(names, characters, !inARow, cost);
+    }
+
+    Choices withCost(float value) {
+      return new Choices(names, characters, inARow, value);
+    }
   }
 
   private FeatureTrial(List<Example> read, TrainingOptions options) {
-    this.options = options;
-    this.examplesOfLabel = (double) read.size() / labels(read).size();
-    this.set = TrainingSet.of(sample(read, options.seed()).stream(), options);
+    long labels = read.stream().mapToLong(example -> example.labels().size()).sum();
+    this.areFewOfALabel = labels < (long) FEW_OF_A_LABEL * distinctLabels(read);
+    this.areMany = TrainingDefaults.areMany(read.size());
+    this.isText = read.get(0).isText();
+    this.options = isText && areFewOfALabel ? options.withLabelNames() : options;
+    this.set = TrainingSet.of(sample(read, options.seed()).stream(), this.options);
     int count = set.size() <= FEW ? set.size() / FOLDS : HELD_OUT;
     int most = set.size() <= FEW ? FOLDS : 1;
     this.folds = Fold.draw(set, count, most, new SplittableRandom(options.seed()));
   }
 
-  /** Chooses the features that options leave open, by the first of some examples. */
+  /** Chooses what options leave open, by the first of some examples. */
   static Choice choose(Stream<Example> examples, TrainingOptions options) {
-    if (!options.leavesFeaturesOpen()) {
+    if (!options.leavesLinearHeadOpen()) {
       return new Choice(options, examples, Map.of());
     }
     Iterator<Example> all = examples.iterator();
@@ -105,8 +137,7 @@ final class FeatureTrial {
     Stream<Example> rest =
         StreamSupport.stream(Spliterators.spliteratorUnknownSize(all, Spliterator.ORDERED), false);
     Stream<Example> together = Stream.concat(read.stream(), rest);
-    List<Example> labelled =
-        read.stream().filter(e -> e.isText() && !e.labels().isEmpty()).toList();
+    List<Example> labelled = read.stream().filter(e -> !e.labels().isEmpty()).toList();
     return labelled.size() < FEWEST
         ? new Choice(options, together, Map.of())
         : new FeatureTrial(labelled, wide(options)).chosen(options, together);
@@ -118,62 +149,90 @@ final class FeatureTrial {
 
   /** All features that are tried, counted once. */
   private static TrainingOptions wide(TrainingOptions options) {
-    TrainingOptions words = options.withoutLabelTexts();
+    TrainingOptions words = options.withoutLabelTexts().ofSample();
     return options.hasCharNgrams() ? words : words.with(CharacterNgrams.TRIED);
   }
 
   private Choice chosen(TrainingOptions open, Stream<Example> examples) {
-    Map<String, String> gains = new TreeMap<>();
-    boolean isFixed = open.hasWordNgrams();
-    Features best =
-        new Features(
-            isFixed ? open.textFeatures().wordNgrams() > 1 : examplesOfLabel >= FEW_OF_A_LABEL,
-            open.hasCharNgrams() && !open.textFeatures().characters().areNone());
-    List<Double> ofBest = ndcg(best);
-    if (!open.hasCharNgrams()) {
-      Features more = new Features(best.inARow, true);
-      List<Double> ofMore = ndcg(more);
-      if (isGain("characters", ofMore, ofBest, gains)) {
-        best = more;
-        ofBest = ofMore;
-      }
+    Search search = new Search(first(open));
+    if (options.labelNames()) {
+      search.compare("label names", search.best.withNames());
     }
-    if (!isFixed) {
-      Features other = new Features(!best.inARow, best.characters);
-      String name = best.inARow ? "no words in a row" : "words in a row";
-      best = isGain(name, ndcg(other), ofBest, gains) ? other : best;
+    if (isText && !open.hasCharNgrams()) {
+      Choices other = search.best.withOtherCharacters();
+      search.compare(other.characters ? "characters" : "no characters", other);
     }
-    TrainingOptions chosen = open;
-    if (!open.hasCharNgrams()) {
-      chosen =
-          best.characters ? chosen.with(CharacterNgrams.TRIED) : chosen.with(CharacterNgrams.NONE);
+    if (isText && !open.hasWordNgrams()) {
+      Choices other = search.best.withOtherWordsInARow();
+      search.compare(other.inARow ? "words in a row" : "no words in a row", other);
     }
-    if (!isFixed && !best.inARow) {
-      chosen = chosen.withWordNgrams(1);
+    if (!areMany) {
+      search.compare("a higher cost", search.best.withCost(HIGH_COST));
     }
-    return new Choice(chosen, examples, gains);
+    TrainingOptions chosen = isText ? with(search.best, open) : open;
+    return new Choice(chosen.withCost(search.best.cost), examples, search.gains);
   }
 
-  private boolean isGain(
-      String of, List<Double> values, List<Double> over, Map<String, String> gains) {
-    HeldOut.Gain gain = HeldOut.Gain.of(values, over, unitsOfExamples);
-    gains.put("nDCG@5 gained by " + of, gain.toString());
-    return gain.isLarge();
+  /** The choices that others have to gain over. */
+  private Choices first(TrainingOptions open) {
+    return new Choices(
+        false,
+        open.hasCharNgrams()
+            ? !open.textFeatures().characters().areNone()
+            : areFewOfALabel && set.size() <= FEW,
+        open.hasWordNgrams() ? open.textFeatures().wordNgrams() > 1 : !areFewOfALabel,
+        areFewOfALabel || areMany ? options.cost() : LOW_COST);
+  }
+
+  /** Options for texts, with those choices that they leave open. */
+  private static TrainingOptions with(Choices best, TrainingOptions open) {
+    TrainingOptions chosen = best.names ? open.withLabelNames() : open;
+    if (!open.hasCharNgrams()) {
+      chosen = chosen.with(best.characters ? CharacterNgrams.TRIED : CharacterNgrams.NONE);
+    }
+    return open.hasWordNgrams() || best.inARow ? chosen : chosen.withWordNgrams(1);
+  }
+
+  /** The best choices so far. */
+  private final class Search {
+    private final Map<String, String> gains = new TreeMap<>();
+    private Choices best;
+
+    /** Null: not measured yet. */
+    private List<Double> ofBest;
+
+    Search(Choices first) {
+      this.best = first;
+    }
+
+    /** Takes other choices if they gain. */
+    void compare(String difference, Choices other) {
+      ofBest = ofBest == null ? ndcg(best) : ofBest;
+      List<Double> ofOther = ndcg(other);
+      HeldOut.Gain gain = HeldOut.Gain.of(ofOther, ofBest, unitsOfExamples);
+      gains.put("nDCG@5 gained by " + difference, gain.toString());
+      if (gain.isLarge()) {
+        best = other;
+        ofBest = ofOther;
+      }
+    }
   }
 
   /** The nDCG@5 of all examples that are held out, by linear heads of the others. */
-  private List<Double> ndcg(Features features) {
+  private List<Double> ndcg(Choices choices) {
     List<Double> all = new ArrayList<>();
     unitsOfExamples.clear();
+    int end = choices.names ? set.sizeWithNames() : set.size();
     for (Fold fold : folds) {
-      BitSet known = fold.features();
+      int[] others = IntStream.of(fold.others()).filter(e -> e < end).toArray();
+      BitSet known = set.featuresOf(others);
       for (int row = 0; row < set.vocabulary().rows(); row++) {
-        known.set(row, known.get(row) && features.has(set.group(row)));
+        known.set(row, known.get(row) && choices.has(set.group(row)));
       }
-      int[] others = fold.others();
       try (SparseRows x = set.features(others, 0, others.length, known);
           SparseRows targets = set.labels(others, 0, others.length);
-          LinearLabelTree tree = HeadTraining.builder(set, options).train(x, targets);
+          LinearLabelTree tree =
+              HeadTraining.builder(set, options.withCost(choices.cost)).train(x, targets);
           HeldOut examples = fold.examples(known)) {
         all.addAll(examples.ndcg(new Heads().linear(tree).sum()));
         unitsOfExamples.addAll(examples.units());
@@ -182,10 +241,8 @@ final class FeatureTrial {
     return all;
   }
 
-  private static Set<String> labels(List<Example> examples) {
-    Set<String> labels = new HashSet<>();
-    examples.forEach(example -> labels.addAll(example.labels()));
-    return labels;
+  private static long distinctLabels(List<Example> examples) {
+    return examples.stream().flatMap(example -> example.labels().stream()).distinct().count();
   }
 
   /** Some examples of all labels: without a label, nothing would be confused with it. */

@@ -171,7 +171,7 @@ final class HeadTraining {
   }
 
   private int[] all() {
-    return IntStream.range(0, set.size()).toArray();
+    return IntStream.range(0, set.sizeWithNames()).toArray();
   }
 
   // ------------------------------------------------------------------------------------ held out
@@ -539,7 +539,9 @@ final class HeadTraining {
             set.labelCountsOrNull(initial),
             set.hasSeveralLabels(initial),
             options.labelPrefix());
-    new TrainingCard(metadata).putTraining(set, options);
+    TrainingCard card = new TrainingCard(metadata);
+    card.putTraining(set, options);
+    card.putLinear(options);
     return new TrainedClassifier(input, trees.sum(), metadata);
   }
 
@@ -574,7 +576,7 @@ final class HeadTraining {
   static LinearLabelTreeBuilder builder(TrainingSet set, TrainingOptions options) {
     LinearLabelTreeBuilder builder =
         LinearLabelTree.builder(set.vocabulary().rows(), set.labelNames().size())
-            .cost(TrainingDefaults.cost(set.size()))
+            .cost(options.cost())
             .seed(options.seed())
             .workers(options.workers());
     return set.isText() ? builder.tfIdf(set.groups(), FeatureGroup.lengths()) : builder;

@@ -33,6 +33,9 @@ final class TrainingCard {
     if (set.examplesMerged() > 0) {
       card.put("examples merged into others", set.examplesMerged());
     }
+    if (options.labelNames()) {
+      card.put("label names", "examples");
+    }
     if (set.isText()) {
       card.put("word n-grams", options.textFeatures().wordNgrams());
       card.put("character n-grams", options.textFeatures().characters().toString());
@@ -57,6 +60,11 @@ final class TrainingCard {
       card.put("validation examples", options.validation().size());
       card.put("validation metric", values.validationMetric().toString());
     }
+  }
+
+  /** The setting of a linear head. */
+  void putLinear(TrainingOptions options) {
+    card.put("cost of an error", Float.toString(options.cost()));
   }
 
   /** The settings of an embedding head. */

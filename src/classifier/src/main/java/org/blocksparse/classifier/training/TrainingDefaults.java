@@ -11,13 +11,8 @@ import org.blocksparse.softmax.ClassAssignment;
 record TrainingDefaults(TrainingOptions options) {
   private static final int FEWEST_EXAMPLES_OF_AN_EMBEDDING = 500;
 
-  /**
-   * With fewer examples, the linear head is trained again on those held out, too, and errors cost
-   * more.
-   */
+  /** With fewer examples, the linear head is trained again on those held out, too. */
   private static final int MANY_EXAMPLES = 20_000;
-
-  private static final float COST_OF_FEW_EXAMPLES = 4;
 
   /** The number of features for each example that may be several words in a row. */
   private static final int IN_A_ROW = 2;
@@ -82,11 +77,6 @@ record TrainingDefaults(TrainingOptions options) {
   /** Whether the linear head has enough examples without those held out. */
   static boolean areMany(int examples) {
     return examples >= MANY_EXAMPLES;
-  }
-
-  /** The cost of an error in the training of a linear head. */
-  static float cost(int examples) {
-    return areMany(examples) ? 1 : COST_OF_FEW_EXAMPLES;
   }
 
   /** The size of the vectors. */

@@ -24,6 +24,7 @@ import org.blocksparse.classifier.examples.InvalidInputException;
 import org.blocksparse.classifier.examples.LineParser;
 import org.blocksparse.classifier.fasttext.FastTextVectors;
 import org.blocksparse.classifier.features.CharacterNgrams;
+import org.blocksparse.classifier.features.FeatureCounts;
 import org.blocksparse.classifier.features.FeatureExtractor;
 import org.blocksparse.classifier.features.FeatureVocabulary;
 import org.blocksparse.classifier.features.KeyTable;
@@ -59,6 +60,8 @@ public final class TrainingOptions {
   private boolean plainWords;
   private String labelPrefix = ExampleReader.DEFAULT_LABEL_PREFIX;
   private int minCount;
+  private float cost = 1;
+  private boolean labelNames;
   private int maxFeatures;
   private int sharedRows;
   private int classes;
@@ -93,6 +96,8 @@ public final class TrainingOptions {
     this.plainWords = that.plainWords;
     this.labelPrefix = that.labelPrefix;
     this.minCount = that.minCount;
+    this.cost = that.cost;
+    this.labelNames = that.labelNames;
     this.maxFeatures = that.maxFeatures;
     this.sharedRows = that.sharedRows;
     this.classes = that.classes;
@@ -443,9 +448,12 @@ public final class TrainingOptions {
    * <p>By default, training chooses. With a linear head, and from 100 texts on, it trains linear
    * heads on a part of up to 3,000 of the first texts, and ranks the labels of others. {@linkplain
    * #withCharNgrams Characters} in a row stay if they gain in nDCG at 5 more than the standard
-   * error of the gain. Pairs stay unless the ranking is better without them by more than that; with
-   * fewer than 20 texts for each label, they stay only if it is better with them. In all other
-   * cases, there are pairs and no characters.
+   * error of the gain. Pairs stay unless the ranking is better without them by more than that. With
+   * fewer than 20 texts for each label, pairs stay only if it is better with them, and characters
+   * of up to 2,000 texts unless it is better without them. In all other cases, there are pairs and
+   * no characters. In the same way, training chooses the cost of an error of the linear head and,
+   * with fewer than 20 texts for each label, whether the words of its name are one more example of
+   * a label.
    *
    * @throws IllegalArgumentException unless it is in [1, 5], or with an {@linkplain
    *     #withInitialModel initial model}
@@ -735,11 +743,32 @@ public final class TrainingOptions {
     return characters != null;
   }
 
-  /** Whether a training with a linear head is to choose features. */
-  boolean leavesFeaturesOpen() {
-    return !(hasWordNgrams() && hasCharNgrams())
-        && initialModel == null
-        && HeadTraining.headOrNull(this) != ModelHead.EMBEDDING;
+  /** Returns these options for a sample of the examples, in which no feature is frequent. */
+  TrainingOptions ofSample() {
+    return with(changed -> changed.minCount = Math.min(minCount, FeatureCounts.FEWEST_IN_A_ROW));
+  }
+
+  /** Returns these options with the name of each label as one more example of it. */
+  TrainingOptions withLabelNames() {
+    return with(changed -> changed.labelNames = true);
+  }
+
+  boolean labelNames() {
+    return labelNames;
+  }
+
+  /** Returns these options with a cost of an error of the linear head. */
+  TrainingOptions withCost(float value) {
+    return with(changed -> changed.cost = value);
+  }
+
+  float cost() {
+    return cost;
+  }
+
+  /** Whether a training is to choose what its linear head learns. */
+  boolean leavesLinearHeadOpen() {
+    return initialModel == null && HeadTraining.headOrNull(this) != ModelHead.EMBEDDING;
   }
 
   int minCount() {

@@ -2,7 +2,6 @@
 package org.blocksparse.classifier.training;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.BitSet;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
@@ -50,6 +49,9 @@ final class TrainingSet {
   private final int mostInARow;
   private final int examplesMerged;
 
+  /** The number of the last examples, each the name of a label. */
+  private final int names;
+
   /** Example e has the rows of the table from offsets[e] to offsets[e + 1]. */
   private final ChunkedIntList offsets;
 
@@ -76,6 +78,7 @@ final class TrainingSet {
     this.words = kept.words();
     this.minCount = options.minCount();
     this.mostInARow = reading.mostInARow(options);
+    this.names = reading.names;
     this.examplesMerged = reading.merge();
     reading.leaveOut(kept.rowOf());
     this.offsets = reading.offsets;
@@ -97,6 +100,7 @@ final class TrainingSet {
     this.minCount = whole.minCount;
     this.mostInARow = whole.mostInARow;
     this.examplesMerged = whole.examplesMerged;
+    this.names = whole.names;
     this.offsets = whole.offsets;
     this.rows = whole.rows;
     this.values = whole.values;
@@ -146,6 +150,12 @@ final class TrainingSet {
           cutter.add(example);
         });
     cutter.finish();
+    if (options.labelNames() && reading.text) {
+      List<String> labels = reading.labelNames();
+      labels.forEach(label -> cutter.add(Example.ofText(LabelName.words(label), label)));
+      cutter.finish();
+      reading.names = labels.size();
+    }
     options
         .labelTexts()
         .forEach(
@@ -173,6 +183,9 @@ final class TrainingSet {
     private final boolean takesUnlabelled;
     private boolean text;
     private long examples;
+
+    /** The number of the last examples, each the name of a label. */
+    private int names;
 
     Reading(TrainingOptions options, int most, int mostInARow) {
       this.features = new ChunkedIntList(most);
@@ -279,7 +292,7 @@ final class TrainingSet {
       IntPredicate isCompared = counts.hasForgotten() ? counts::isWord : number -> true;
       return new EqualExamples(
               offsets, features, text ? null : values, labelOffsets, labels, isCompared)
-          .merge();
+          .merge(offsets.size() - 1 - names);
     }
 
     /** Puts rows in the place of the numbers of features; those that have none go. */
@@ -319,7 +332,7 @@ final class TrainingSet {
     ChunkedIntList offsetsLeft = new ChunkedIntList();
     ChunkedIntList left = new ChunkedIntList();
     offsetsLeft.add(0);
-    for (int e = 0; e < size(); e++) {
+    for (int e = 0; e < sizeWithNames(); e++) {
       for (int i = labelOffsets.get(e); i < labelOffsets.get(e + 1); i++) {
         if (!withheld.get(labels.get(i))) {
           left.add(labels.get(i));
@@ -349,7 +362,11 @@ final class TrainingSet {
 
   /** The number of examples with each label. */
   long[] labelCounts() {
-    return Arrays.stream(labels.counts(labelNames.size())).asLongStream().toArray();
+    long[] counts = new long[labelNames.size()];
+    for (int i = 0; i < labelOffsets.get(size()); i++) {
+      counts[labels.get(i)]++;
+    }
+    return counts;
   }
 
   /**
@@ -423,8 +440,13 @@ final class TrainingSet {
     return mostInARow;
   }
 
-  /** The number of examples. */
+  /** The number of examples, without the names of labels. */
   int size() {
+    return sizeWithNames() - names;
+  }
+
+  /** The number of examples, of which the last are the names of labels. */
+  int sizeWithNames() {
     return offsets.size() - 1;
   }
 
@@ -454,6 +476,17 @@ final class TrainingSet {
 
   private int labelsOf(int example) {
     return labelOffsets.get(example + 1) - labelOffsets.get(example);
+  }
+
+  /** The labels of examples. */
+  BitSet labelsOf(int[] examples) {
+    BitSet all = new BitSet(labelNames.size());
+    for (int example : examples) {
+      for (int i = labelOffsets.get(example); i < labelOffsets.get(example + 1); i++) {
+        all.set(labels.get(i));
+      }
+    }
+    return all;
   }
 
   /** Whether an example has one of some labels. */

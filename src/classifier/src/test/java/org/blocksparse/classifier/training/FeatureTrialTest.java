@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.classifier.Classifier;
@@ -56,6 +57,28 @@ final class FeatureTrialTest {
         .toList();
   }
 
+  private static final int NAMED = 40;
+
+  /**
+   * Four texts for each label, of words that say nothing; of three labels in four, the name is in
+   * every other text.
+   *
+   * @param name of a label, which is in its texts as it is spoken
+   */
+  private static List<Example> named(IntFunction<String> name) {
+    SplittableRandom random = new SplittableRandom(5);
+    return IntStream.range(0, 4 * NAMED)
+        .mapToObj(
+            e -> {
+              int label = e / 4;
+              String spoken = e % 2 == 0 && label % 4 != 0 ? "open parcel" + label : "please";
+              return Example.ofText(
+                  spoken + " word" + random.nextInt(1000) + " word" + random.nextInt(1000),
+                  name.apply(label));
+            })
+        .toList();
+  }
+
   private static TrainingOptions chosen(List<Example> examples, TrainingOptions options) {
     FeatureTrial.Choice choice = FeatureTrial.choose(examples.stream(), options);
     assertEquals(examples, choice.examples().toList());
@@ -84,6 +107,59 @@ final class FeatureTrialTest {
     assertThrows(IllegalArgumentException.class, () -> options.withCharNgrams(0, 3));
     assertThrows(IllegalArgumentException.class, () -> options.withCharNgrams(3, 2));
     assertThrows(IllegalArgumentException.class, () -> options.withCharNgrams(3, 11));
+  }
+
+  @Test
+  void namesOfLabels_areExamples_whereTheyGain() {
+    TrainingOptions options = TrainingOptions.defaults().withHead(ModelHead.LINEAR);
+    for (String written : List.of("parcel%d", "OpenParcel%d", "open_parcel%d")) {
+      List<Example> examples = named(written::formatted);
+      assertTrue(chosen(examples, options).labelNames());
+      try (Classifier model = Training.train(examples, options)) {
+        assertEquals(Integer.toString(4 * NAMED), model.info().get("examples"));
+        for (int label = 0; label < NAMED; label += 4) { // no text has their names
+          String first = model.predict("parcel" + label, 1).get(0).label();
+          assertEquals(written.formatted(label), first);
+        }
+      }
+    }
+    List<Example> numbered =
+        IntStream.range(0, 4 * NAMED)
+            .mapToObj(e -> Example.ofText("parcel" + e / 4 + " word" + e, Integer.toString(e / 4)))
+            .toList();
+    assertFalse(chosen(numbered, options).labelNames());
+  }
+
+  @Test
+  void anErrorCosts_whatHeldOutExamplesAskFor() {
+    TrainingOptions options = TrainingOptions.defaults();
+    // The label is that of one word; the others are noise, and so is one label in three.
+    SplittableRandom random = new SplittableRandom(3);
+    List<Example> noisy =
+        IntStream.range(0, 1000)
+            .mapToObj(
+                e -> {
+                  int label = random.nextInt(LABELS);
+                  int seen = random.nextInt(3) == 0 ? random.nextInt(LABELS) : label;
+                  int[] words = {label, 10 + random.nextInt(990), 10 + random.nextInt(990)};
+                  return Example.ofFeatures(words, new float[] {1, 1, 1}, List.of("l" + seen));
+                })
+            .toList();
+    assertEquals(0.5f, chosen(noisy, options).cost());
+    assertEquals(1, chosen(noisy.subList(0, 99), options).cost());
+    // A rare label has a word of its own, beside one that nearly always means the frequent label.
+    List<Example> rare =
+        IntStream.range(0, 1000)
+            .mapToObj(
+                e -> {
+                  int label = Math.max(0, random.nextInt(300) - 280);
+                  int[] words = {30, label, 40 + random.nextInt(10)};
+                  return Example.ofFeatures(words, new float[] {5, 1, 1}, List.of("l" + label));
+                })
+            .toList();
+    assertEquals(4, chosen(rare, options).cost());
+    // No feature of a sample occurs so often.
+    assertEquals(50_000, chosen(rare, options.withMinCount(50_000)).minCount());
   }
 
   @Test

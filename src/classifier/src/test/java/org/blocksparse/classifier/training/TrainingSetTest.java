@@ -11,6 +11,7 @@ import java.util.BitSet;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.SplittableRandom;
 import java.util.function.Function;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -106,6 +107,35 @@ final class TrainingSetTest {
     assertEquals(1, set.withSeveralLabels());
     assertEquals(3, set.labelsInTurn());
     assertEquals(List.of("x", "y"), set.labelNames());
+  }
+
+  @Test
+  void namesOfLabels_areTheLastExamples_andNeverHeldOut() {
+    List<Example> examples =
+        IntStream.range(0, 20)
+            .mapToObj(e -> Example.ofText("text" + e / 2, "aLabel_" + (e < 10 ? 0 : e)))
+            .toList();
+    TrainingSet set =
+        TrainingSet.of(examples.stream(), TrainingOptions.defaults().withLabelNames());
+    assertEquals(20, set.size());
+    assertEquals(20 + set.labelNames().size(), set.sizeWithNames());
+    assertArrayEquals(new long[] {10, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, set.labelCounts());
+    int[] all = IntStream.range(0, set.sizeWithNames()).toArray();
+    try (SparseRows features = set.features(all, 20, all.length);
+        SparseRows labels = set.labels(all, 20, all.length)) {
+      assertEquals(List.of("aLabel_0", "aLabel_10"), set.labelNames().subList(0, 2));
+      int[] first = features.indices(0);
+      assertEquals(3, Arrays.stream(first).filter(set.words()::get).count()); // a, label, 0
+      assertArrayEquals(Arrays.copyOf(first, 2), Arrays.copyOf(features.indices(1), 2));
+      assertArrayEquals(new int[] {1}, labels.indices(1));
+    }
+    List<Fold> folds = Fold.draw(set, 4, 3, new SplittableRandom(1));
+    assertEquals(3, folds.size());
+    for (Fold fold : folds) {
+      assertTrue(Arrays.stream(fold.heldOut()).allMatch(e -> e < set.size()));
+      BitSet known = set.labelsOf(Arrays.stream(fold.others()).filter(e -> e < 20).toArray());
+      assertEquals(known, set.labelsOf(Arrays.stream(fold.others()).skip(16).toArray()));
+    }
   }
 
   @Test
