@@ -139,6 +139,15 @@ final class TrainingSetTest {
   }
 
   @Test
+  void aNameThatEqualsAText_isNotMergedIntoIt() {
+    List<Example> examples = List.of(Example.ofText("b", "a"), Example.ofText("a", "b"));
+    TrainingSet set =
+        TrainingSet.of(examples.stream(), TrainingOptions.defaults().withLabelNames());
+    assertEquals(2, set.size());
+    assertEquals(4, set.sizeWithNames());
+  }
+
+  @Test
   void targets_areAllLabelsOfEachExample_orTheOneWhoseTurnItIs() {
     TrainingSet set =
         TrainingSet.of(
