@@ -31,7 +31,7 @@ enum class gating { softmax = 1, sigmoid = 2, softmax_of_chosen = 3 };
 
 struct model {
   std::string architecture;
-  std::string variant;  // of the name of the file
+  std::string variant;  // part of the file's name
   gating kind = gating::softmax;
   bool writes_kind = false;
   bool normalized = true;
@@ -43,12 +43,13 @@ struct model {
   bool shared = false, shared_gate = false;
   bool fused = false;  // gate and up in one tensor
   bool gelu = false, clamped = false;
-  bool gemma = false;  // a router with a norm of its own, and a scale for each expert
+  bool gemma = false;  // a router with its own norm, and a scale for each expert
   ggml_type type = GGML_TYPE_F32;
   int64_t inputs = 16, hidden = 12, shared_hidden = 20, experts = 8, used = 3;
 };
 
-// The numbers are the same everywhere: the standard defines the engine, and no distribution.
+// The engine gives the same numbers everywhere, as the standard defines it; it defines no
+// distribution.
 std::mt19937 engine;
 
 float uniform() { return static_cast<float>(engine() >> 8) / (1 << 23) - 1; }
@@ -87,7 +88,7 @@ class layer {
   }
 
  private:
-  // A tensor of the file: numbers around `mean`, up to `range` away.
+  // Returns a tensor of the file: numbers around `mean`, up to `range` away.
   ggml_tensor* tensor(const std::string& name, ggml_type type, float mean, float range,
                       const std::vector<int64_t>& sizes) {
     ggml_tensor* const made =
@@ -146,7 +147,7 @@ class layer {
     }
   }
 
-  // The rows that the experts read; of Gemma, attn_out with the norm before the experts.
+  // Returns the rows that the experts read; for Gemma, attn_out with the norm before the experts.
   ggml_tensor* rows() {
     ggml_tensor* const random = tensor("x", GGML_TYPE_F32, 0, 2, {m_.inputs, kTokens});
     if (!m_.gemma) {

@@ -21,7 +21,8 @@
 
 namespace {
 
-// The numbers are the same everywhere: the standard defines the engine, and no distribution.
+// The engine gives the same numbers everywhere, as the standard defines it; it defines no
+// distribution.
 std::mt19937 engine(42);
 
 float uniform() { return static_cast<float>(engine() >> 8) / (1 << 23) - 1; }
@@ -45,8 +46,8 @@ std::vector<float> to_floats(ggml_type type, const uint8_t* row, int64_t columns
   return floats;
 }
 
-// The even rows are numbers of ggml's own choice for floats, the odd ones any bytes that stand for
-// finite numbers: all bits of a block matter somewhere.
+// Fills even rows with numbers by ggml's own conversion of floats, and odd ones with any bytes that
+// represent finite numbers: all bits of a block matter somewhere.
 void fill(ggml_tensor* tensor, FILE* floats) {
   const int64_t columns = tensor->ne[0];
   for (int64_t row = 0; row < ggml_nrows(tensor); ++row) {

@@ -67,7 +67,7 @@ final class ActivationContractTest {
     }
   }
 
-  /** Where functions end in a constant or a line, which random numbers seldom reach. */
+  /** Checks inputs where functions are constant or linear, which random numbers seldom reach. */
   @ParameterizedTest(name = "{0} {1}")
   @MethodSource("cases")
   void farFromZero(KernelsUnderTest kernels, Activation activation) {
@@ -203,7 +203,10 @@ final class ActivationContractTest {
     }
   }
 
-  /** Large enough to be shared, by whole rows and by bands of columns. */
+  /**
+   * Checks operands large enough to be divided among workers, by whole rows and by bands of
+   * columns.
+   */
   @ParameterizedTest
   @EnumSource
   void sameBitsForAnyNumberOfWorkers(Activation activation, Data data) {

@@ -28,8 +28,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
 /**
- * The heap allocation of a layer's call after similar calls: the same however it is compiled, so
- * that it can be tested.
+ * The heap allocation of a layer's call after similar calls: it is the same however the call is
+ * compiled, so that it can be tested.
  */
 @ExtendWith(Seeded.class)
 final class AllocationTest {
@@ -39,17 +39,17 @@ final class AllocationTest {
   private static final int ROWS = 256;
   private static final int K = 10;
 
-  /** Calls after which every array has grown to what any of them needs. */
+  /** The number of calls after which every array has grown to its final size. */
   private static final int BEFORE = 10;
 
   private static final int CALLS = 20;
 
-  /** Of so many calls, at most, until all is compiled. */
+  /** The most rounds of calls until everything is compiled. */
   private static final int ROUNDS = 50;
 
   private static final long LITTLE = 16 << 10;
 
-  /** Of a ranking of all rows. */
+  /** The heap bytes of a ranking of all rows. */
   private static final long RESULT = ROWS * (2L * (16 + 4 * K) + 3 * Integer.BYTES);
 
   private final HierarchicalSoftmax layer =
@@ -61,7 +61,7 @@ final class AllocationTest {
   void operands(Data data) {
     assumeTrue(Backend.isNative(), "the Java kernels take some heap themselves");
     x = FloatTensor.of(data.coarseFloats(BATCH * FEATURES), BATCH, FEATURES);
-    targets = new IntTensor[4]; // of other classes each
+    targets = new IntTensor[4]; // each batch has other classes
     for (int i = 0; i < targets.length; i++) {
       targets[i] = IntTensor.of(data.indices(BATCH, OUTPUTS), BATCH);
     }
@@ -85,8 +85,8 @@ final class AllocationTest {
 
   /**
    * Asserts that a call takes less than some bytes of the heap in the end, on average. Until the
-   * JVM has compiled what it runs, it puts on the heap what it does not keep. Allocations of other
-   * threads meanwhile count as well.
+   * JVM has compiled the code, it allocates temporary objects as well. Allocations of other threads
+   * in the meantime count as well.
    */
   private static void assertTakesLess(long most, String name, IntConsumer call) {
     ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
@@ -106,7 +106,7 @@ final class AllocationTest {
 
   private static long allocated(ThreadMXBean threads) {
     return LongStream.of(threads.getThreadAllocatedBytes(threads.getAllThreadIds()))
-        .filter(bytes -> bytes > 0) // -1: ended meanwhile
+        .filter(bytes -> bytes > 0) // -1: the thread has ended
         .sum();
   }
 
@@ -168,7 +168,7 @@ final class AllocationTest {
     Arrays.stream(rows).forEach(SparseRows::close);
   }
 
-  /** Batches of rows of a size. One index is in all of them. */
+  /** Returns batches of rows of a size. One index is in all of them. */
   private static SparseRows[] rows(int bound, int size) {
     SplittableRandom random = new SplittableRandom(1);
     return Stream.generate(
@@ -188,7 +188,7 @@ final class AllocationTest {
     assertTakesLittle("P(target)", batch -> layer.probabilitiesOf(x, batch).close());
   }
 
-  /** Rows whose likeliest outputs are in a few classes. */
+  /** Returns rows whose likeliest outputs are in a few classes. */
   private static FloatTensor peaked(SplittableRandom random) {
     FloatTensor rows = FloatTensor.zeros(ROWS, FEATURES);
     for (int row = 0; row < ROWS; row++) {
@@ -204,12 +204,12 @@ final class AllocationTest {
     try (FloatTensor rows = peaked(new SplittableRandom(1));
         FloatTensor one = FloatTensor.zeros(1, FEATURES)) {
       assertTakesLess(RESULT + (64 << 10), "a search", call -> layer.topK(rows, K));
-      // All classes are opened.
+      // Such a row opens all classes.
       assertTakesLittle("a search of a row that knows nothing", batch -> layer.topK(one, K));
     }
   }
 
-  /** Each product has tasks to hand over, and asks the executor for help. */
+  /** Each product has tasks to share, and asks the executor for help. */
   @Test
   void twoWorkers() {
     Workers two = Workers.of(ForkJoinPool.commonPool(), 2);
@@ -229,7 +229,10 @@ final class AllocationTest {
     }
   }
 
-  /** Half of all outputs are allowed, which takes 200 KB to list: by the first calls, and kept. */
+  /**
+   * Half of all outputs are allowed. Listing them takes 200 KB: the first calls allocate it, and
+   * the filter keeps it.
+   */
   @Test
   void searchesWithASharedFilter() {
     Filter half = Filter.only(IntStream.range(0, OUTPUTS).filter(o -> o % 2 == 0).toArray());

@@ -26,7 +26,7 @@ final class BackendTest {
     assertEquals(List.of(), Backend.selfTest());
   }
 
-  /** It takes about a second, and nothing that it depends on changes. */
+  /** The self-test takes about a second, and its result cannot change. */
   @Test
   void selfTest_runsOnce() {
     assertSame(Backend.selfTest(), Backend.selfTest());
@@ -55,7 +55,7 @@ final class BackendTest {
     assertFalse(text.contains("null"), text);
   }
 
-  /** The facts of these names, as {@link Backend#describe()} prints them. */
+  /** Returns the facts of these names, as {@link Backend#describe()} prints them. */
   private static Map<String, String> facts(String text, String... names) {
     Map<String, String> facts = new HashMap<>();
     text.lines()

@@ -34,8 +34,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Tensors closed while an operation runs stay until it has ended. */
 final class ClosedMeanwhileTest {
   /**
-   * In a JVM of its own, whose kernels are others. With Java kernels as well, whose memory cannot
-   * be used by any code once it is gone.
+   * Runs in a JVM of its own, with other kernels. Java kernels are checked as well, since no code
+   * can use their memory after it is freed.
    */
   @Tag("packaged")
   @ParameterizedTest
@@ -49,7 +49,7 @@ final class ClosedMeanwhileTest {
     assertEquals(0, result.exit(), result::toString);
   }
 
-  /** The weights of a narrow layer are held as those of floats are. */
+  /** The weights of a narrow layer are kept alive like those of a layer of floats. */
   @ParameterizedTest
   @EnumSource(names = {"FLOAT32", "FLOAT16", "BFLOAT16", "INT8"})
   void narrowLayers(ElementType type) {
@@ -73,7 +73,7 @@ final class ClosedMeanwhileTest {
     }
   }
 
-  /** Operands, all of which the first kernel that is called closes. */
+  /** The operands of a narrow layer, all of which the first kernel that is called closes. */
   private static final class Narrow {
     boolean closed;
     boolean freed;
@@ -116,7 +116,7 @@ final class ClosedMeanwhileTest {
     }
   }
 
-  /** In an order that is not that of the classes, so that results are copied into the tensor. */
+  /** The order differs from that of the classes, so that results are copied into the tensor. */
   @Test
   void theTensorThatProbabilitiesAreWrittenTo() {
     int[] classOf = {1, 0, 1, 0, 2};

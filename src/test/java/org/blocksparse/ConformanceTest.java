@@ -32,10 +32,10 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Theano's algorithm in float64, recorded in files, against every kind of kernels. How far off each
- * element may be is derived by the oracles, which have to agree with the files as well.
+ * Theano's algorithm in float64, recorded in files, against every kind of kernels. The oracles
+ * derive the error bound of each element, and must agree with the files as well.
  *
- * <p>{@code -Dblocksparse.conformance=DIR} takes the files of another folder.
+ * <p>{@code -Dblocksparse.conformance=DIR} reads the files of another folder.
  */
 @Tag("xcheck")
 final class ConformanceTest {
@@ -99,8 +99,8 @@ final class ConformanceTest {
   }
 
   /**
-   * Theano's padding takes probability. To the layer, such slots are outputs like the others, that
-   * no target asks for.
+   * Theano's padding takes probability. The layer treats such slots as outputs that are never
+   * targets.
    */
   @ParameterizedTest(name = "{0} {2}")
   @MethodSource
@@ -218,7 +218,7 @@ final class ConformanceTest {
     return IntTensor.of(npz.get(key).ints(), npz.get(key).shape());
   }
 
-  /** The file's values, within the oracle's bounds, which belong to the same values. */
+  /** Checks that the values of the file are within the oracle's bounds for the same values. */
   static void check(Npz npz, String key, Bounded oracle, FloatTensor actual) {
     Npz.Array recorded = npz.get(key);
     assertArrayEquals(recorded.shape(), oracle.shape(), key);

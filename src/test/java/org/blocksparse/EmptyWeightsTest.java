@@ -23,7 +23,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Weights without elements, whose dimensions alone would be more than any memory. */
+/** Weights without elements, whose dimensions alone would exceed any memory. */
 final class EmptyWeightsTest {
   @Test
   void theBiasIsAllThereIs() {
@@ -57,7 +57,7 @@ final class EmptyWeightsTest {
     }
   }
 
-  /** Those of INT8 are as many as there are columns, of blocks of nothing as well. */
+  /** INT8 has as many scales as there are columns, even of empty blocks. */
   @ParameterizedTest
   @CsvSource({
     "2147483647, 2147483647, 2",

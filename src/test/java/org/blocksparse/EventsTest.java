@@ -50,7 +50,7 @@ final class EventsTest {
 
   private final float[] rows = {1, 2, 3, 4, 5, 6};
 
-  /** The events of a call in a recording of them; each has taken some time. */
+  /** Returns the events of a call from a recording of them; each has taken some time. */
   private List<RecordedEvent> recorded(String name, Call call) throws IOException {
     Path file = folder.resolve(name + ".jfr");
     try (Recording recording = new Recording()) {
@@ -310,7 +310,7 @@ final class EventsTest {
         events.stream().map(event -> event.getString("error")).toList());
   }
 
-  /** A recording that does not ask for them, as that of a server that always records. */
+  /** A recording without these settings, such as that of a server that always records. */
   @Test
   void areOffByDefault() {
     try (Recording recording = new Recording()) {

@@ -12,7 +12,7 @@ import org.blocksparse.experts.TopKGate;
 import org.blocksparse.testing.Data;
 import org.junit.jupiter.api.Test;
 
-/** The errors by type that {@code src/doc/experts.md} has in a table. */
+/** The errors by type that a table of {@code src/doc/experts.md} lists. */
 final class ExpertsRoundingTest {
   private static final int SIZE = 256;
   private static final int EXPERTS = 6;
@@ -24,7 +24,7 @@ final class ExpertsRoundingTest {
     return FloatTensor.of(Data.gaussian(random, deviation, Shape.of(dims).size()), dims);
   }
 
-  /** The root mean square error of the output, of its own size. */
+  /** Returns the root mean square error of the output, relative to its own size. */
   private static double error(MixtureOfExperts narrow, FloatTensor x, float... exact) {
     try (narrow;
         FloatTensor out = narrow.apply(x)) {

@@ -16,13 +16,13 @@ import org.blocksparse.products.SparseBlockDot;
 import org.blocksparse.testing.WatchedKernels;
 import org.junit.jupiter.api.Test;
 
-/** A step that ends before its first update, for want of memory, has not been taken. */
+/** A step that ends before its first update, for lack of memory, does not count as taken. */
 final class FailedStepTest {
   private static final Optimizer ADAM = Optimizer.adam(0.1f);
 
   private final AtomicBoolean failing = new AtomicBoolean();
 
-  /** Kernels of which one fails as long as it shall. */
+  /** Returns workers whose kernels fail in one function while a flag is set. */
   private Workers workers(String kernel) {
     Kernels some =
         WatchedKernels.of(

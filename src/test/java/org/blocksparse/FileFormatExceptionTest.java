@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 final class FileFormatExceptionTest {
-  /** As an exception of a Spark executor does. */
+  /** The exception is serialized, as one of a Spark executor is. */
   @Test
   void itArrivesElsewhereAsItIs(@TempDir Path folder) throws IOException, ClassNotFoundException {
     Path file = Files.write(folder.resolve("model"), new byte[] {1, 2, 3});

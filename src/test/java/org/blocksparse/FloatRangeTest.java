@@ -59,7 +59,9 @@ final class FloatRangeTest {
     }
   }
 
-  /** Where alpha times what comes from above is none, or has lost most of its bits. */
+  /**
+   * Checks factors where alpha times the incoming gradient overflows, or loses most of its bits.
+   */
   @ParameterizedTest
   @MethodSource("kernels")
   void gradientsOfInputs_timesAlphaAreFloats_whereTheyAre(KernelsUnderTest kernels) {
@@ -87,7 +89,7 @@ final class FloatRangeTest {
     }
   }
 
-  /** Of both the sum and its product with a gradient. */
+  /** Checks both the sum and its product with a gradient. */
   @ParameterizedTest
   @MethodSource("instructionSets")
   void bags_beyondTheFloats_timesAFactorWithin(KernelsUnderTest kernels) {
@@ -159,7 +161,7 @@ final class FloatRangeTest {
     }
   }
 
-  /** The share of smoothing costs half of what its logits lie below the largest. */
+  /** The share of smoothing costs half of the distance of its logits to the largest. */
   @ParameterizedTest
   @MethodSource("kernels")
   void logits_asFarApartAsFloatsAre_haveAFiniteSmoothedLoss(KernelsUnderTest kernels) {
@@ -186,7 +188,7 @@ final class FloatRangeTest {
     }
   }
 
-  /** A loss at both levels may be beyond the floats. */
+  /** The sum of the losses of both levels may overflow. */
   @ParameterizedTest
   @MethodSource("kernels")
   void logits_asLargeAsFloatsAre_haveFiniteLosses(KernelsUnderTest kernels) {
@@ -325,7 +327,7 @@ final class FloatRangeTest {
     }
   }
 
-  /** The mean has a bound as the mean square has, or it would outlast it. */
+  /** The mean is bounded like the mean square: otherwise it would outlast it. */
   @ParameterizedTest
   @MethodSource("kernels")
   void adam_afterAGradientWhoseSquareIsNoFloat_makesNoLeap(KernelsUnderTest kernels) {
@@ -346,7 +348,7 @@ final class FloatRangeTest {
     }
   }
 
-  /** Biases of minus infinity, with which a class and an output are given no probability. */
+  /** Biases of minus infinity give a class and an output no probability. */
   @ParameterizedTest
   @MethodSource("instructionSets")
   void infiniteBiases_stayWhatTheyAre(KernelsUnderTest kernels) {

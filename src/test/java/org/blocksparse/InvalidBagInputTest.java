@@ -15,9 +15,9 @@ import java.util.stream.Stream;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.testing.InvalidInput;
 
-/** Arguments that sparse rows and embedding bags refuse. */
+/** Arguments that sparse rows and embedding bags reject. */
 final class InvalidBagInputTest extends InvalidInput {
-  /** A call of a layer that is made of a table, and is closed after it. */
+  /** A call of a layer that is made from a table and closed after the call. */
   private interface LayerCall {
     void run(EmbeddingBag layer, SparseRows rows, World world);
   }
@@ -165,7 +165,9 @@ final class InvalidBagInputTest extends InvalidInput {
     return buffer.put(0, values);
   }
 
-  /** Three rows, the first with all elements of a tensor as its values, where they are. */
+  /**
+   * Returns three rows, the first of which has all elements of a tensor as its values, in place.
+   */
   private static SparseRows withValuesIn(FloatTensor memory) {
     int entries = (int) memory.shape().size();
     int[] indices = new int[entries];

@@ -8,7 +8,7 @@ import org.blocksparse.softmax.ClassAssignment;
 import org.blocksparse.softmax.Loss;
 import org.blocksparse.testing.InvalidInput;
 
-/** Arguments that optimizers, losses and workers refuse. */
+/** Arguments that optimizers, losses and workers reject. */
 final class InvalidOptionInputTest extends InvalidInput {
   static Stream<Case> cases() {
     List<Case> cases = new ArrayList<>();

@@ -14,7 +14,7 @@ import java.util.stream.Stream;
 import org.blocksparse.testing.InvalidInput;
 import org.bytedeco.javacpp.FloatPointer;
 
-/** What {@link Shape}, {@link FloatTensor} and {@link IntTensor} refuse. */
+/** Arguments that {@link Shape}, {@link FloatTensor} and {@link IntTensor} reject. */
 final class InvalidTensorInputTest extends InvalidInput {
   static Stream<Case> cases() {
     List<Case> cases = new ArrayList<>();

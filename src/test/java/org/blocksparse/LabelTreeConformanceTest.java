@@ -27,7 +27,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * The definition of a label tree in NumPy's float64, recorded in files by {@code label_tree.py}
- * beside them, against every kind of kernels; as {@link ConformanceTest}.
+ * beside them, against every kind of kernels; see {@link ConformanceTest}.
  */
 @Tag("xcheck")
 final class LabelTreeConformanceTest {
@@ -68,7 +68,7 @@ final class LabelTreeConformanceTest {
     }
   }
 
-  /** Each is within the bound of all together. */
+  /** Each loss is within the bound of their sum. */
   private static void checkLosses(
       Npz npz, LabelTree layer, FloatTensor x, SparseRows targets, double boundOfMean) {
     double[] losses = npz.get("losses").values();

@@ -26,16 +26,18 @@ import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.extension.ExtendWith;
 
 /**
- * Tensors of more than 2<sup>31</sup> elements, 8.6 GB. They take address space; physical memory
- * only where they are written, which most of these tests do in a few places. {@code
- * -Dblocksparse.large=DIR} also runs the one that writes all of a tensor.
+ * Tensors of more than 2<sup>31</sup> elements, 8.6 GB. They reserve address space; physical memory
+ * is used only where they are written, which most of these tests do in a few places. {@code
+ * -Dblocksparse.large=DIR} also runs the test that writes a whole tensor.
  */
 @ExtendWith(Seeded.class)
 public final class LargeTensorTest {
   private static final int BLOCK = 64;
   private static final int BLOCKS = (1 << 19) + 2;
 
-  /** First and last, and around 2^28 elements, where buffers meet, and 2^31. */
+  /**
+   * The first and the last block, and blocks around 2^28 elements, where buffers meet, and 2^31.
+   */
   private static final int[] CHOSEN = {
     0, (1 << 16) - 1, 1 << 16, (1 << 19) - 1, 1 << 19, BLOCKS - 1
   };
@@ -84,7 +86,7 @@ public final class LargeTensorTest {
     }
   }
 
-  /** The blocks of a small problem, far apart. */
+  /** Multiplies the blocks of a small problem that lie far apart. */
   @Test
   void blocksOfALargeTensor(Data data) {
     int few = CHOSEN.length;
@@ -129,7 +131,7 @@ public final class LargeTensorTest {
     }
   }
 
-  /** The weights of a small problem after outer products. */
+  /** Returns the weights of a small problem after outer products. */
   private static float[] blocks(BlockProblem p) {
     Sizes s = p.sizes();
     try (FloatTensor W = FloatTensor.of(p.W(), s.W());
@@ -147,7 +149,7 @@ public final class LargeTensorTest {
   private static final int ROWS = (1 << 21) + 1;
   private static final int ROW = 1024;
 
-  /** Rows that are read beyond 2^31 elements. */
+  /** Reads rows beyond 2^31 elements. */
   @Test
   void rowsOfALargeTensor() {
     try (FloatTensor W = FloatTensor.zeros(1, 1, ROW, 8);

@@ -22,12 +22,13 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
 /**
- * Each package names only the packages that the table allows, so that there is no circle. A class
- * names the types in its constant pool and in its imports: javac copies constants without a trace.
+ * Each package names only the packages that the table allows, so that there is no circle. The types
+ * that a class names are those in its constant pool and in its imports: javac copies constants
+ * without a trace.
  *
- * <p>A sealed type whose implementation is in the machine is the face of it: users see the face,
- * inner code receives the implementation. The machine names a face as if it were in the package of
- * the implementation.
+ * <p>A sealed type whose implementation is in the machine is its face: users see the face, inner
+ * code receives the implementation. The machine may name a face as if it were in the package of the
+ * implementation.
  */
 final class LayeringTest {
   private static final String ROOT = "org.blocksparse";
@@ -93,7 +94,7 @@ final class LayeringTest {
     return Map.entry(name, Set.of(mayName));
   }
 
-  /** For each package, those whose classes it names. */
+  /** Returns, for each package, the packages whose classes it names. */
   private static Map<String, Set<String>> packages() throws IOException, URISyntaxException {
     Map<String, Set<String>> named = new TreeMap<>();
     Path place = Path.of(Workers.class.getProtectionDomain().getCodeSource().getLocation().toURI());
@@ -158,14 +159,17 @@ final class LayeringTest {
     }
   }
 
-  /** The package of the only implementation of a sealed type; its own package for other types. */
+  /**
+   * Returns the package of the only implementation of a sealed type; for other types, their own
+   * package.
+   */
   private static String implementation(String ofType, String type) {
     Set<String> packages = new TreeSet<>();
     try {
       Class<?> face = Class.forName(ofType + "." + type, false, Workers.class.getClassLoader());
       addImplementations(face, packages);
     } catch (ClassNotFoundException e) {
-      return ofType; // a text or the beginning of a name that looks like a class
+      return ofType; // a string, or the beginning of a name that looks like a class
     }
     return packages.size() == 1 ? packages.iterator().next() : ofType;
   }

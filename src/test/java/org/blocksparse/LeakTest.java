@@ -15,8 +15,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * The resident memory of a process stays flat over many calls. Each runs in a JVM whose heap has a
- * fixed size and is resident from the start, so that what grows is native.
+ * The resident memory of a process stays flat over many calls. Each test runs in a JVM whose heap
+ * has a fixed size and is resident from the start, so that all growth is native.
  */
 @Tag("packaged")
 final class LeakTest {

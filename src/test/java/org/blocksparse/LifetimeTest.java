@@ -38,7 +38,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
-/** Memory goes when it is closed and nobody uses it any more, neither earlier nor later. */
+/** Memory is freed when it is closed and no longer used, neither earlier nor later. */
 @Tag("xcheck")
 @ExtendWith(Seeded.class)
 final class LifetimeTest {
@@ -53,7 +53,7 @@ final class LifetimeTest {
     }
   }
 
-  /** Garbage must not disturb the accounts. */
+  /** Garbage of other tests must not disturb the count. */
   private static long settledBytes() throws InterruptedException {
     long[] bytes = {FloatTensor.allocatedBytes()};
     for (int quiet = 0; quiet < 3; quiet++) {
@@ -151,7 +151,7 @@ final class LifetimeTest {
     plan = null;
     layer = null;
     await(() -> tensor.get() == null, "collection");
-    // Scratch and the like is kept for later calls, some kilobytes.
+    // Some kilobytes of scratch are kept for later calls.
     await(() -> FloatTensor.allocatedBytes() < before + (1 << 20), "cleaning");
   }
 
@@ -184,7 +184,7 @@ final class LifetimeTest {
     tensor = null;
     List<FloatTensor> others = new ArrayList<>();
     for (int i = 0; i < 100; i++) {
-      // Would get the memory if it were free.
+      // This allocation would get the memory if it were free.
       others.add(FloatTensor.of(new float[] {-1, -1, -1, -1}, 4));
       if (i % 20 == 0) {
         System.gc();
@@ -219,7 +219,7 @@ final class LifetimeTest {
     Reference.reachabilityFence(buffer);
   }
 
-  /** A step frees memory for rows that do not count at its end, not when it is garbage. */
+  /** A step frees memory for ignored rows at its end, without waiting for garbage collection. */
   @Test
   void aStepWithIgnoredRowsKeepsNothing() throws InterruptedException {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(4, 10).build();
@@ -285,7 +285,7 @@ final class LifetimeTest {
     assertThrows(
         IllegalStateException.class,
         () -> SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b)));
-    // Only what the pool of scratch keeps may be left.
+    // Only the memory in the pool of scratch may be left.
     long left = FloatTensor.allocatedBytes() - before;
     assertTrue(left < 4L * (p.W().length + p.h().length), left + " bytes are left");
   }
@@ -352,7 +352,7 @@ final class LifetimeTest {
       layer.step(x, target, Optimizer.adam(0.1f));
       close.set(layer::close);
       layer.addOutputs(2000);
-      // Only what is kept from one call to the next.
+      // Only the memory that is kept between calls.
       assertTrue(freed.get() < 64 << 10, freed + " bytes were freed under the growth");
       assertEquals(
           "layer: the layer is closed",
@@ -367,7 +367,7 @@ final class LifetimeTest {
   @Test
   void closingALayerFreesAllOfItAtOnce() throws InterruptedException {
     for (int i = 0; i < 10; i++) {
-      useALayer(); // scratch is kept for later calls; by then, each piece is as large as any needs
+      useALayer(); // scratch is kept for later calls; by then, each piece has its largest size
     }
     long before = settledBytes();
     useALayer();
@@ -387,7 +387,8 @@ final class LifetimeTest {
   }
 
   /**
-   * Threads compute on shared tensors that other threads close: the right bits, or an exception.
+   * Threads compute with shared tensors that other threads close: results have the right bits, or
+   * an exception is thrown.
    */
   @Test
   void underFire(Data data) throws Exception {
@@ -404,7 +405,7 @@ final class LifetimeTest {
     AtomicLong computed = new AtomicLong();
     AtomicLong refused = new AtomicLong();
     long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(SECONDS);
-    // On a busy machine the seconds may end before any thread met a closed tensor.
+    // On a busy machine, the seconds may end before any thread meets a closed tensor.
     BooleanSupplier goesOn =
         () ->
             System.nanoTime() < end
@@ -447,11 +448,11 @@ final class LifetimeTest {
     current.get().close();
     assertTrue(computed.get() > 0 && refused.get() > 0, computed + " computed, " + refused);
     current.set(null);
-    long room = 1 << 22; // scratch and schedules that are kept for later calls
+    long room = 1 << 22; // scratch and schedules are kept for later calls
     await(() -> FloatTensor.allocatedBytes() < before + room, "the return of all memory");
   }
 
-  /** Tensors, a view, a plan and a layer that are closed while they are used. */
+  /** Tensors, a view, a plan and a layer that are closed during use. */
   private static final class Shared implements AutoCloseable {
     private final FloatTensor W;
     private final FloatTensor view;

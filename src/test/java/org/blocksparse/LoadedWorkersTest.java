@@ -26,11 +26,11 @@ import org.blocksparse.softmax.LabelTree;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** A loaded layer, its copies and what it makes run on the workers that were asked for alone. */
+/** A loaded layer, its copies and what it makes run on the requested workers only. */
 final class LoadedWorkersTest {
   @TempDir Path folder;
 
-  /** The schedulers that an object can reach. */
+  /** Returns the schedulers that an object can reach. */
   private static Set<Scheduler> schedulers(Object from) {
     Set<Object> seen = Collections.newSetFromMap(new IdentityHashMap<>());
     Set<Scheduler> found = Collections.newSetFromMap(new IdentityHashMap<>());

@@ -47,7 +47,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * W2 where it lies in the file: equal to a copy, shared, read-only, and safe when the file shrinks.
+ * W2 used in place in the file: equal to a copy, shared, read-only, and safe when the file shrinks.
  */
 final class MappedModelTest {
   private static final int FEATURES = 64;
@@ -115,7 +115,7 @@ final class MappedModelTest {
       assertThrows(IllegalStateException.class, () -> w2.fill(1));
       assertThrows(IllegalStateException.class, () -> w2.put(0, new float[1], 0, 1));
       assertThrows(IllegalStateException.class, () -> w2.copyFrom(new float[FEATURES * OUTPUTS]));
-      // As the output of an operation, through a view.
+      // W2 as the output of an operation, through a view.
       FloatTensor blocks = w2.reshape(1, CLASSES, FEATURES, OUTPUTS / CLASSES);
       try (IntTensor zero = IntTensor.zeros(1, 1);
           BlockPlan plan = BlockPlan.of(zero, zero, 1, CLASSES)) {
@@ -126,7 +126,7 @@ final class MappedModelTest {
       FloatBuffer buffer = w2.asFloatBuffer();
       assertTrue(buffer.isReadOnly());
       assertEquals(w2.get(5, 6, 7), buffer.get((5 * FEATURES + 6) * (OUTPUTS / CLASSES) + 7));
-      // Gradients are no training: they go to memory of their own.
+      // Gradients do not train: they have memory of their own.
       mapped.gradients(x, targets).close();
     }
   }
@@ -211,7 +211,7 @@ final class MappedModelTest {
     }
   }
 
-  /** Between one tensor and the next; what was read before it shrank is of no use either. */
+  /** The file shrinks between one tensor and the next; data read before that is invalid, too. */
   @ParameterizedTest
   @ValueSource(ints = {1, 2, 3})
   @EnabledOnOs({OS.LINUX, OS.MAC})
@@ -283,7 +283,7 @@ final class MappedModelTest {
     assertEquals(Map.of(), pages(file));
   }
 
-  /** First the file, which nobody closes, then a tensor that lives on without it. */
+  /** First the file, which is never closed, then a tensor that outlives it. */
   @Test
   void theMappingEndsWhenNobodyRefersToItAnyMore() throws Exception {
     assumeTrue(Backend.isNative() && Files.exists(SMAPS));
@@ -309,7 +309,8 @@ final class MappedModelTest {
   private static final Pattern KILOBYTES = Pattern.compile("(\\w+): +(\\d+) kB");
 
   /**
-   * The fields of /proc/self/smaps for a file, in kilobytes, summed up; none if it is not mapped.
+   * Returns the fields of /proc/self/smaps for a file, in kilobytes, summed up; none if it is not
+   * mapped.
    */
   private static Map<String, Long> pages(Path file) throws IOException {
     Map<String, Long> sums = new HashMap<>();
@@ -328,8 +329,8 @@ final class MappedModelTest {
   }
 
   /**
-   * The pages of the opened classes and of what is read at once; the kernel may bring in a few
-   * neighbors of each.
+   * The resident pages are those of the opened classes and of what is read at once; the kernel may
+   * read some neighbors of each.
    */
   @Test
   @DisabledIfSystemProperty(named = "blocksparse.emulated", matches = "true")
@@ -354,7 +355,10 @@ final class MappedModelTest {
     }
   }
 
-  /** A learning and a serving layer share one file in memory, but for the trained classes. */
+  /**
+   * A layer in training and a serving layer share the memory of one file, except for the trained
+   * classes.
+   */
   @Test
   @DisabledIfSystemProperty(named = "blocksparse.emulated", matches = "true")
   void aSnapshotSharesWhatDidNotChange() throws IOException {
@@ -365,10 +369,10 @@ final class MappedModelTest {
         FloatTensor x = x();
         IntTensor targets = targets()) {
       float[] served = serves.W2().toArray();
-      learns.W2().toArray(); // to read is not to change
+      learns.W2().toArray(); // reading changes nothing
       learns.step(x, targets, Optimizer.adagrad(.1f));
       learns.retire(70);
-      int added = learns.addOutputs(1); // in the place that is free: no class needs more room
+      int added = learns.addOutputs(1); // takes a free slot: no class grows
       assertEquals(OUTPUTS, added);
       learns.step(x, targets, Optimizer.adagrad(.1f));
       long changed = 1024 * pages(file).get("Private_Dirty");
@@ -378,7 +382,7 @@ final class MappedModelTest {
           changed <= twoClasses + W2_BYTES / 16,
           changed + " bytes changed for two classes of " + twoClasses);
       assertArrayEquals(served, serves.W2().toArray());
-      // The next one has all of it.
+      // The next file has all of it.
       Path next = folder.resolve("next");
       learns.save(next);
       try (HierarchicalSoftmax nextServes = HierarchicalSoftmax.load(next, LoadOptions.mapped())) {
@@ -422,8 +426,8 @@ final class MappedModelTest {
   }
 
   /**
-   * {@code -Dtest.jvm.args="-Dblocksparse.large=DIR"}: writes a model of 2 GB there and prints how
-   * long it takes to map it.
+   * {@code -Dtest.jvm.args="-Dblocksparse.large=DIR"}: writes a model of 2 GB to DIR and prints how
+   * long mapping it takes.
    */
   @Test
   @EnabledIfSystemProperty(named = "blocksparse.large", matches = ".+")

@@ -20,8 +20,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * The bridge to {@code MemorySegment} of src/doc/files.md, {@code WrapSegment}, compiled and run
- * where there is such a class. The library itself is for Java 17, which has none.
+ * Compiles and runs {@code WrapSegment}, the bridge to {@code MemorySegment} of src/doc/files.md,
+ * on JDKs that have this class. The library itself is for Java 17, which does not.
  */
 @EnabledForJreRange(min = JRE.JAVA_22)
 final class MemorySegmentTest {

@@ -20,7 +20,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Mistakes of new users, and the message of each: argument, expected, found, remedy. */
+/** Mistakes of new users, and the message for each: argument, expected, found, remedy. */
 final class MessagesTest {
   private static final SparseRows NO_ROWS = SparseRows.of(new int[] {0}, new int[0]);
 
@@ -60,7 +60,7 @@ final class MessagesTest {
     assertEquals(message, assertThrows(type, call, name).getMessage());
   }
 
-  /** The beginning of such a file, read as the length of a header, is a number without meaning. */
+  /** The beginning of a fastText file, read as the length of a header, is a meaningless number. */
   @Test
   void aModelOfFastTextIsNamed(@TempDir Path folder) throws Exception {
     Path file = folder.resolve("model.bin");

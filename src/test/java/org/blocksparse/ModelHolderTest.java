@@ -55,7 +55,7 @@ final class ModelHolderTest {
         });
   }
 
-  /** A layer whose likeliest output is the given one. */
+  /** Returns a layer whose likeliest output is the given one. */
   private static HierarchicalSoftmax layer(int output) {
     HierarchicalSoftmax layer = HierarchicalSoftmax.builder(2, 1000).build();
     ClassAssignment classes = layer.assignment();
@@ -73,7 +73,7 @@ final class ModelHolderTest {
   /** Each reload runs beside a call of each caller, and no caller sees an error. */
   @Test
   @Timeout(600)
-  @DisabledOnOs(OS.WINDOWS) // a file that is mapped cannot be replaced there
+  @DisabledOnOs(OS.WINDOWS) // Windows cannot replace a mapped file
   void reloadsUnderLoadWithoutAnError() throws Exception {
     Path file = folder.resolve("model");
     save(file, 0);
@@ -115,7 +115,7 @@ final class ModelHolderTest {
     assertTrue(loaded.stream().allMatch(layer -> layer.b1().isClosed()));
   }
 
-  /** The answer is that of the model that is current when the call begins, or of a later one. */
+  /** Each answer comes from the model that is current when the call begins, or from a later one. */
   private static Void callOftenBesideReloads(
       Semaphore calls, ModelHolder<HierarchicalSoftmax> holder, AtomicInteger current)
       throws InterruptedException {
@@ -236,7 +236,7 @@ final class ModelHolderTest {
     assertEquals(0, late.closed.get());
   }
 
-  /** A model that arrives after the holder was closed has nobody else to close it. */
+  /** The holder closes a model that arrives after the holder was closed. */
   @Test
   void aHolderThatIsClosedDuringAReloadClosesTheNewModel() {
     Model late = new Model();

@@ -30,7 +30,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * Gradients against central differences of the loss alone, in float64: right even if oracle and
- * library shared a wrong formula. The step is a power of two that the data can be moved by without
+ * library shared a wrong formula. The step is a power of two that can be added to the data without
  * rounding.
  */
 @ExtendWith(Seeded.class)
@@ -65,7 +65,7 @@ final class NumericGradientTest {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(2, 6).classes(2).build();
         FloatTensor x = FloatTensor.of(new float[] {1, 2}, 1, 2);
         IntTensor targets = IntTensor.of(new int[] {4}, 1)) {
-      layer.gradients(x, targets).close(); // what calls need in between is kept from now on
+      layer.gradients(x, targets).close(); // calls keep their buffers from now on
       long before = FloatTensor.allocatedBytes();
       layer.gradients(x, targets).close();
       assertTrue(FloatTensor.allocatedBytes() <= before, "a gradient was kept");
@@ -174,7 +174,10 @@ final class NumericGradientTest {
     }
   }
 
-  /** 5 rows, 4 features, 3 classes of up to 3 slots; numbers that the step does not round. */
+  /**
+   * Returns a problem of 5 rows, 4 features, 3 classes of up to 3 slots; adding the step to its
+   * numbers does not round.
+   */
   private static SoftmaxProblem coarse(Data data, int... classOf) {
     return new SoftmaxProblem(
         5,

@@ -25,7 +25,7 @@ import org.blocksparse.testing.TwoLevelStepOracle;
 /**
  * Twenty steps with every option against float64: gradients by the definition of the loss, clipped,
  * then the rule, whose moments are kept as intervals from the first step to the last. Each step is
- * judged by the parameters that it found.
+ * compared with one from the same parameters.
  */
 final class OptimizerProperties {
   private static final List<KernelsUnderTest> KERNELS = KernelsUnderTest.all();
@@ -61,7 +61,7 @@ final class OptimizerProperties {
         .steps(new SoftmaxOracle.Loss(mean, ignoring ? IGNORED : null, smoothing, weights), data);
   }
 
-  /** A layer in training, and what the oracles know of it. */
+  /** A layer in training, and the state of its oracles. */
   private static final class Run {
     private final Workers workers;
     private final SoftmaxProblem first;
@@ -105,7 +105,10 @@ final class OptimizerProperties {
       }
     }
 
-    /** The parameters as they are, and another batch, of which the first row counts. */
+    /**
+     * Returns a problem with the current parameters and another batch, of which the first row
+     * counts.
+     */
     private static SoftmaxProblem next(
         SoftmaxProblem p, HierarchicalSoftmax layer, boolean ignoring, Data data) {
       int[] targets = data.indices(p.batch(), p.outputs());

@@ -24,7 +24,7 @@ import org.blocksparse.testing.OptionsInAnyOrder;
 import org.blocksparse.testing.PublicTypes;
 import org.junit.jupiter.api.Test;
 
-/** Immutable options keep what was set before, in whatever order it is set. */
+/** Options are immutable: each change keeps the other options, in any order. */
 final class OptionsTest {
   @Test
   void optionsAreSetInAnyOrder() {
@@ -71,7 +71,10 @@ final class OptionsTest {
     }
   }
 
-  /** The public types with two options or more, but for layers, whose methods make copies. */
+  /**
+   * Returns the public types with two options or more, except for layers, whose methods make
+   * copies.
+   */
   private static Set<Class<?>> optionTypes() {
     Set<Class<?>> found =
         PublicTypes.all().stream()

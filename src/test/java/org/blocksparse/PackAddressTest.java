@@ -20,7 +20,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Memory laid out (out, in), as models of others have it, packed by a copy. */
+/** Memory laid out (out, in), as other libraries' models have it, packed by copying. */
 final class PackAddressTest {
   private static final int EXPERTS = 3;
   private static final int IN = 64;

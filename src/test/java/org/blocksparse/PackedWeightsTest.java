@@ -40,9 +40,8 @@ import org.junit.jupiter.params.provider.FieldSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Packed weights of whole numbers of every type: what they become, that their products are those of
- * whole numbers, the same on all kernels and within the bound of {@link BlockPlan}, and what is
- * refused.
+ * Packed weights of integers of every type: their rounded values, products that equal those of
+ * integers, on all kernels and within the bound of {@link BlockPlan}, and calls that are rejected.
  */
 @ExtendWith(Seeded.class)
 final class PackedWeightsTest {
@@ -55,8 +54,8 @@ final class PackedWeightsTest {
           new Sizes(9, 2, 2, 64, 130, 4, 2), // cut by columns; repeats
           new Sizes(40, 4, 3, 32, 16, 4, 3),
           new Sizes(193, 1, 1, 50, 70, 1, 1),
-          new Sizes(3, 2, 1, 517, 19, 2, 1), // more inputs than share scales of any kind
-          new Sizes(0, 3, 2, 4, 6, 2, 2), // nothing at all, in every place
+          new Sizes(3, 2, 1, 517, 19, 2, 1), // more inputs than share a scale of any kind
+          new Sizes(0, 3, 2, 4, 6, 2, 2), // every size 0, one after the other
           new Sizes(3, 4, 4, 4, 6, 0, 2),
           new Sizes(3, 4, 4, 0, 6, 2, 2),
           new Sizes(3, 4, 4, 4, 0, 2, 2));
@@ -64,15 +63,15 @@ final class PackedWeightsTest {
   private static final List<ElementType> PACKED =
       Stream.of(ElementType.values()).filter(ElementType::isPacked).toList();
 
-  /** Those of whole numbers; RoundedInputsTest has the other. */
+  /** The types of integers; RoundedInputsTest tests the other one. */
   private static final List<ElementType> TYPES =
       PACKED.stream().filter(type -> type != ElementType.PACKED_BFLOAT16).toList();
 
-  /** The types that take a minimum off their weights. */
+  /** The types that subtract a minimum from their weights. */
   private static final Set<ElementType> MINIMUM =
       EnumSet.of(ElementType.Q4_K, ElementType.Q5_K, ElementType.Q2_K, ElementType.Q5_1);
 
-  /** The bits of rows that a type is multiplied by, those of other plans first. */
+  /** Returns the input bits that a type supports, the default of plans first. */
   private static int[] bits(ElementType type) {
     return type == ElementType.INT8 ? new int[] {8, 16} : new int[] {8};
   }
@@ -85,7 +84,7 @@ final class PackedWeightsTest {
                     .flatMap(type -> SIZES.stream().map(s -> Arguments.of(kernels, type, s))));
   }
 
-  /** The forward products that there are. */
+  /** Returns the results of all forward products. */
   private static List<FloatTensor> products(
       Weights W, Guarded memory, BlockProblem p, BlockPlan plan) {
     Sizes s = p.sizes();
@@ -122,7 +121,7 @@ final class PackedWeightsTest {
     return all;
   }
 
-  /** The promises in the Javadoc of BlockPlan. */
+  /** Returns the bounds in the Javadoc of BlockPlan. */
   private static Bounded bound(BlockProblem p, ElementType type, int bits) {
     Sizes s = p.sizes();
     int shared = type == ElementType.INT8 ? Math.max(1, s.iSize()) : 32;
@@ -132,7 +131,7 @@ final class PackedWeightsTest {
     boolean hasMinimum = MINIMUM.contains(type);
     boolean hasParts = type == ElementType.Q6_K || type == ElementType.Q2_K;
     int groups = (s.iSize() + 31) / 32 * (hasMinimum ? 2 : 1) * (hasParts ? 2 : 1);
-    // A minimum is at most that of its unit's groups plus the unit, a 63rd part of it.
+    // A minimum is at most the one of its unit's groups plus a 63rd of it, the unit.
     double minimum = 0;
     for (int i = 0; i < p.W().length && hasMinimum; i++) {
       minimum = Math.max(minimum, 1.02 * Math.abs(p.W()[i]));
@@ -197,7 +196,7 @@ final class PackedWeightsTest {
           }
         }
       }
-      // The first are those of a plan that leaves the bits to the weights.
+      // The first bits are those of a plan that leaves the choice to the weights.
       assertArrayEquals(
           products(W, memory, p, plan.withInputBits(bits(type)[0])).get(0).toArray(),
           products(W, memory, p, plan).get(0).toArray());
@@ -232,7 +231,7 @@ final class PackedWeightsTest {
         .flatMap(kernels -> TYPES.stream().map(type -> Arguments.of(kernels, type)));
   }
 
-  /** A row with a NaN or an infinity is NaN, and no other. */
+  /** A row with a NaN or an infinity becomes NaN, and no other row. */
   @ParameterizedTest(name = "{0} {1}")
   @MethodSource("kernelsAndTypes")
   void whatIsNotFiniteSpoilsItsRow(KernelsUnderTest kernels, ElementType type, Data data) {
@@ -302,7 +301,7 @@ final class PackedWeightsTest {
     }
   }
 
-  /** The 32 weights of one output, packed. */
+  /** Returns the 32 weights of one output after packing. */
   private static float[] ofOneOutput(ElementType type, float... values) {
     try (FloatTensor floats = FloatTensor.of(values, 1, 1, values.length, 1);
         Weights weights = Weights.of(floats, type);
@@ -316,14 +315,14 @@ final class PackedWeightsTest {
     assertArrayEquals(
         new float[] {127, 3, -2, 4, -127, 0},
         ofOneOutput(ElementType.Q8_0, 127, 2.6f, -1.6f, 3.5f, -127, 0.4f));
-    // The number of the largest magnitude is -8 times the scale.
+    // The code of the largest magnitude is -8 times the scale.
     assertArrayEquals(
         new float[] {-16, 14, 4, -6, 0, 14},
         ofOneOutput(ElementType.Q4_0, -16, 16, 4.9f, -5.1f, 0.9f, 13.2f));
     assertArrayEquals(
         new float[] {16, -14, 4, -6, -0f},
         ofOneOutput(ElementType.Q4_0, 16, -15, 4.9f, -5.1f, -0.9f));
-    // Times 2: 0, 1, 2, 3, 4, 6, 8, 12; of two the one whose code is even.
+    // Times 2: 0, 1, 2, 3, 4, 6, 8, 12; ties go to the even code.
     assertArrayEquals(
         new float[] {12, -12, 8, 8, 6, 4, 4, 2, 2, -1, 0, 0},
         ofOneOutput(
@@ -345,7 +344,7 @@ final class PackedWeightsTest {
     }
   }
 
-  /** Each group of 32 has its scale; of each type, the error that its Javadoc states. */
+  /** Each group of 32 has a scale of its own; errors are within the bound in the type's Javadoc. */
   @Test
   void errorsAreThoseOfTheType(Data data) {
     for (int exponent : new int[] {-140, -24, -17, -8, 0, 5}) {
@@ -367,7 +366,7 @@ final class PackedWeightsTest {
           double bound =
               switch (type) {
                 case Q8_0 -> Math.max(0x1p-25, 0.5005 * largest / 127 + 0x1p-25);
-                // A weight is cut to 7 scales, each off by half a step of a subnormal float16.
+                // A weight is clipped to 7 scales, each off by half a step of a subnormal float16.
                 case Q4_0 -> largest / 8 * 1.005 + 7 * 0x1p-25;
                 // The values end 14 scales from m, and a scale may be subnormal as well.
                 case IQ4_NL -> largest / 127 * 14 * 1.001 + 127 * 0x1p-25;
@@ -381,7 +380,9 @@ final class PackedWeightsTest {
     }
   }
 
-  /** An error is half of a scale, which is at most the least that the weights and units allow. */
+  /**
+   * An error is at most half a scale, and the scale is the least that the weights and units allow.
+   */
   @Test
   void errorsOfScalesOfScales(Data data) {
     for (int exponent : new int[] {-140, -24, -17, -8, 0, 5}) {
@@ -425,7 +426,7 @@ final class PackedWeightsTest {
     }
   }
 
-  /** Scales reach from the minimum to the largest weight, not to 0 if all are below. */
+  /** Scales span from the minimum to the largest weight, not to 0 if all weights are below it. */
   @Test
   void errorsOfWeightsBelowZero(Data data) {
     float[] values = data.floats(Numbers.GAUSSIAN, 256);
@@ -436,7 +437,7 @@ final class PackedWeightsTest {
       least = Math.min(least, values[i]);
       largest = Math.max(largest, values[i]);
     }
-    // A minimum is the next multiple of a unit, which a float16 rounds up.
+    // A minimum is rounded to the next multiple of a unit, which a float16 rounds up.
     double range = largest - least * (1 + 1 / 63.0) * (1 + 0x1p-9);
     Map<ElementType, Integer> tops =
         Map.of(ElementType.Q4_K, 15, ElementType.Q5_K, 31, ElementType.Q2_K, 3);
@@ -450,7 +451,7 @@ final class PackedWeightsTest {
         });
   }
 
-  /** The least and the largest of some numbers and 0. */
+  /** Returns the least and the largest of some numbers and 0. */
   private static double[] range(float[] values, int begin, int count) {
     double[] range = {0, 0};
     for (int i = begin; i < Math.min(values.length, begin + count); i++) {

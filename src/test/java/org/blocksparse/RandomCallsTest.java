@@ -40,9 +40,9 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Every public method, with arguments chosen at random from what is right and what is not: whatever
- * it throws says what was wrong in words of ours, and has changed no tensor, no layer and no state.
- * New methods take part by themselves; a new type of argument must be added to {@link
+ * Calls every public method with arguments chosen at random, valid and invalid: every exception
+ * names the error in a message of ours, and leaves all tensors, layers and states unchanged. New
+ * methods take part without changes here; a new argument type must be added to {@link
  * RandomArguments}.
  */
 @ExtendWith(Seeded.class)
@@ -67,7 +67,7 @@ final class RandomCallsTest {
 
   @TempDir Path folder;
 
-  /** One of each method and kind. */
+  /** One flaw for each method and kind. */
   private final Map<String, String> flaws = new TreeMap<>();
 
   private final Map<PublicMethod, List<PublicCall>> rightCalls = new HashMap<>();
@@ -93,7 +93,7 @@ final class RandomCallsTest {
     assertTrue(succeeded < calls * 9 / 10, () -> succeeded + " calls succeeded: too few are wrong");
   }
 
-  /** Some calls that succeed, of which one argument is changed then. */
+  /** Finds some calls that succeed; one argument of each is changed later. */
   private void findRightOnes(PublicMethod called, RandomArguments arguments) {
     if (called.method().getName().equals("close")) {
       return;
@@ -161,8 +161,8 @@ final class RandomCallsTest {
   }
 
   /**
-   * A step of a layer whose loss is not finite in W2 alone has changed other classes, and its
-   * gradX, as it says.
+   * Returns what a failed call may change: a layer's step whose loss is not finite in W2 alone has
+   * changed other classes, and its gradX, as documented.
    */
   private static List<FloatTensor> mayHaveChanged(PublicCall call, Throwable thrown) {
     List<FloatTensor> changed = new ArrayList<>();
@@ -176,7 +176,7 @@ final class RandomCallsTest {
     return changed;
   }
 
-  /** Whether an object has any of the memory: as a view of it, or as a layer that is made of it. */
+  /** Returns whether an object shares any of the memory: as a view, or as a layer made of it. */
   private static boolean shareMemory(List<FloatTensor> tensors, Object owner) {
     return !tensors.isEmpty()
         && Reachable.of(FloatTensor.class, owner).stream()
@@ -189,8 +189,8 @@ final class RandomCallsTest {
   }
 
   /**
-   * The content of all tensors and of all that the call names, and a little of the other layers;
-   * nothing of closed objects.
+   * Returns the content of all tensors and all objects that the call names, and a little of the
+   * other layers; nothing of closed objects.
    */
   private static IdentityHashMap<Object, Object> states(
       PublicCall call, RandomArguments arguments) {

@@ -12,10 +12,10 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Memory that cannot be written is refused by name, by every operation that would write it. */
+/** Every operation that would write read-only memory rejects it by name. */
 @Tag("packaged")
 final class ReadOnlyOperandsTest {
-  /** In a JVM of its own, which a native write would end; one of Java's would throw. */
+  /** Runs in a JVM of its own, which a native write would end; a write by Java would throw. */
   @ParameterizedTest
   @ValueSource(strings = {"native", "java"})
   void ofAllOperations(String backend, @TempDir Path folder) {

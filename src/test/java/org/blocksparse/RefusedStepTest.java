@@ -35,7 +35,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** A refused step of training, or another refused write, has no effect. */
+/** A rejected step of training, or another rejected write, has no effect. */
 final class RefusedStepTest {
   private static final int FEATURES = 4;
   private static final int CLASSES = 3;
@@ -99,7 +99,7 @@ final class RefusedStepTest {
     }
   }
 
-  /** A step with another rule drops the state of an optimizer, but a refused step does not. */
+  /** A step with another rule drops the state of an optimizer, but a rejected step does not. */
   @ParameterizedTest
   @MethodSource("kernels")
   void aLossThatIsNotFiniteLeavesTheOptimizerStateAlone(KernelsUnderTest kernels) {
@@ -113,7 +113,7 @@ final class RefusedStepTest {
         expected.step(x, targets, adam);
         actual.step(x, targets, adam);
         assertThrows(ArithmeticException.class, () -> actual.step(bad, targets, other));
-        // Not finite within the class of the target, where the class level is finite.
+        // The loss is not finite within the class of the target, but finite at the class level.
         float kept = actual.b2().get(1, 0);
         actual.b2().set(Float.NaN, 1, 0);
         assertThrows(ArithmeticException.class, () -> actual.step(x, targets, other));
@@ -125,7 +125,7 @@ final class RefusedStepTest {
     }
   }
 
-  /** Every operation asks every tensor that it writes. */
+  /** Every operation checks every tensor that it writes. */
   @Test
   void mappedMemoryIsNeverWritten(@TempDir Path folder) throws IOException {
     Path file = folder.resolve("model.safetensors");
@@ -137,7 +137,7 @@ final class RefusedStepTest {
         FloatTensor x = FloatTensor.zeros(1, 16);
         IntTensor targets = IntTensor.of(new int[] {3}, 1)) {
       float[] before = mapped.W2().toArray();
-      // 8 * 64 * 64 numbers, as each parameter of some layer.
+      // 8 * 64 * 64 numbers, the size of each parameter of some layer.
       assertReadOnly(
           "W1",
           () -> {

@@ -13,10 +13,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /**
- * A search, or scoring, takes no more memory than it promises, however large classes and batch are.
+ * A search or scoring takes no more memory than it promises, however large classes and batch are.
  */
 final class SearchMemoryTest {
-  /** With few large classes, and with many of one slot. */
+  /** Cases with few large classes, and with many of one slot. */
   @ParameterizedTest
   @CsvSource({"2, 200000, 512", "40000, 40000, 450"})
   void roundsAreCut(int classes, int outputs, int batch) {
@@ -33,7 +33,7 @@ final class SearchMemoryTest {
       }
       long before = FloatTensor.allocatedBytes();
       Ranking ranking = layer.topK(x, 3);
-      // To find a total, two large classes are opened for each row.
+      // A total opens two large classes for each row.
       Filter filter = Filter.without(5, outputs / 4 * 3).withRenormalization();
       Ranking filtered = layer.topK(x, 3, filter);
       long taken = FloatTensor.allocatedBytes() - before;
@@ -47,7 +47,7 @@ final class SearchMemoryTest {
     }
   }
 
-  /** With few large classes, and with many of one slot. */
+  /** Cases with few large classes, and with many of one slot. */
   @ParameterizedTest
   @CsvSource({"2, 200000, 512, 3", "40000, 40000, 3000, 1"})
   void scoringIsCut(int classes, int outputs, int batch, int candidates) {

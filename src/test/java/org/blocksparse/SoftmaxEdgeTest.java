@@ -31,9 +31,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/**
- * Corners of the two-level softmax: nothing, one, whole classes of padding, and what is no number.
- */
+/** Corner cases of the two-level softmax: size 0, size 1, classes that are all padding, and NaN. */
 @Tag("xcheck")
 @ExtendWith(Seeded.class)
 final class SoftmaxEdgeTest {
@@ -66,7 +64,7 @@ final class SoftmaxEdgeTest {
     return data.softmax(batch, FEATURES, 3, 1, 0, 2, 1, 2, 0, 2, 1);
   }
 
-  /** Without a row, every method answers with nothing. */
+  /** Without a row, every method returns an empty result. */
   @ParameterizedTest
   @MethodSource("kernels")
   void noRows(KernelsUnderTest kernels, Data data) {
@@ -92,7 +90,7 @@ final class SoftmaxEdgeTest {
     }
   }
 
-  /** Of a batch of which no row counts there is nothing to learn: no decay and no momentum. */
+  /** A batch in which no row counts changes nothing: no decay and no momentum. */
   @ParameterizedTest
   @MethodSource("kernels")
   void stepsInWhichNoRowCounts_changeNothing(KernelsUnderTest kernels, Data data) {
@@ -158,7 +156,7 @@ final class SoftmaxEdgeTest {
     }
   }
 
-  /** A step on what is not finite is refused before anything is changed. */
+  /** A step with non-finite values is rejected before anything is changed. */
   @ParameterizedTest
   @MethodSource("kernels")
   void stepsOnWhatIsNotFinite_areRefused(KernelsUnderTest kernels, Data data) {
@@ -182,7 +180,7 @@ final class SoftmaxEdgeTest {
             assertTrue(message.contains("" + optimizer.rate()), message);
             before.assertSame(optimizer + " on " + poison, layer);
           }
-          // Nor has the state of the optimizer changed.
+          // The state of the optimizer is unchanged, too.
           assertEquals(same.step(x, targets, optimizer), layer.step(x, targets, optimizer));
           LayerParameters.of(same).assertSame("one more step", layer);
         }
@@ -190,7 +188,7 @@ final class SoftmaxEdgeTest {
     }
   }
 
-  /** Of a class that is poisoned, the others and the class level learn nothing. */
+  /** If a class is poisoned, the others and the class level are not updated. */
   @ParameterizedTest
   @MethodSource("kernels")
   void aPoisonedClass_poisonsNoOther(KernelsUnderTest kernels, Data data) {
@@ -211,7 +209,7 @@ final class SoftmaxEdgeTest {
     }
   }
 
-  /** A single output has probability 1 and nothing to learn; so has a single class. */
+  /** A single output has probability 1 and no gradient; so has a single class. */
   @ParameterizedTest
   @MethodSource("kernels")
   void oneOfEverything(KernelsUnderTest kernels, Data data) {
@@ -240,7 +238,9 @@ final class SoftmaxEdgeTest {
     }
   }
 
-  /** Theano's nine arguments with whole classes of padding, one class, one slot, no features. */
+  /**
+   * Theano's nine arguments with classes that are all padding, one class, one slot, no features.
+   */
   @ParameterizedTest
   @MethodSource("kernels")
   void theanosPadding(KernelsUnderTest kernels, Data data) {
@@ -348,7 +348,7 @@ final class SoftmaxEdgeTest {
     }
   }
 
-  /** Several threads ask one layer at the same time, each with batches of its own sizes. */
+  /** Several threads call one layer at the same time, each with batches of its own sizes. */
   @ParameterizedTest
   @MethodSource("kernels")
   void concurrentPredictions(KernelsUnderTest kernels, Data data) {
@@ -365,7 +365,7 @@ final class SoftmaxEdgeTest {
     }
   }
 
-  /** Every class has outputs, and they are not in order. */
+  /** Every class has outputs, which are not in order. */
   private static int[] classes(int outputs, int classes) {
     return IntStream.range(0, outputs).map(o -> o % 5 == 4 ? 0 : o * 7 % classes).toArray();
   }

@@ -55,7 +55,7 @@ final class SparseRowsTest {
     }
   }
 
-  /** An allocation that fails would leave a lease that nobody ends. */
+  /** A failed allocation would leave a lease that is never ended. */
   @Test
   void areAddedToALeaseWithoutMemory() {
     long least = Long.MAX_VALUE;
@@ -91,7 +91,7 @@ final class SparseRowsTest {
     assumeTrue(Backend.isNative());
     assertRows(false, SparseRows.wrap(direct(OFFSETS), direct(INDICES)));
     assertRows(true, SparseRows.wrap(direct(OFFSETS), direct(INDICES), direct(VALUES)));
-    // From the position to the limit.
+    // A buffer from its position to its limit.
     IntBuffer offsets = direct(9, 0, 2, 2, 5, 1).position(1).limit(5);
     assertRows(true, SparseRows.wrap(offsets, direct(INDICES), direct(VALUES)));
     assertEquals(1, offsets.position());

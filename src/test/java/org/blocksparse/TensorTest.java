@@ -15,7 +15,7 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.tensors.Dense;
 import org.junit.jupiter.api.Test;
 
-/** Elements in and out of tensors. */
+/** Reading and writing elements of tensors. */
 final class TensorTest {
   private static final float[] FLOATS = {1, -2, 3.5f, Float.NaN, 1e-40f, 6};
   private static final int[] INTS = {1, -2, Integer.MAX_VALUE, Integer.MIN_VALUE, 0, 6};
@@ -124,7 +124,7 @@ final class TensorTest {
     }
   }
 
-  /** An operation ends its leases: else the memory would never be freed. */
+  /** An operation ends its leases: otherwise the memory would never be freed. */
   @Test
   void whatIsClosedAfterAnOperationIsFreedAtOnce() {
     assertFreed(OF_FLOATS, () -> FloatTensor.of(FLOATS, 2, 3));

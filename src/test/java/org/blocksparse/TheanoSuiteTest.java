@@ -29,7 +29,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * The cases of Theano's own suites, tests/test_blocksparse.py and test_h_softmax, in its sizes.
- * Each test names the one that it is the counterpart of.
+ * Each test names its counterpart.
  */
 @ExtendWith(Seeded.class)
 final class TheanoSuiteTest {
@@ -143,7 +143,7 @@ final class TheanoSuiteTest {
     }
   }
 
-  /** All partial derivatives of a random projection, as verify_grad takes them. */
+  /** All partial derivatives of a random projection, as in verify_grad. */
   @ParameterizedTest
   @MethodSource("kernels")
   void testSparseBlockGemvGrad(KernelsUnderTest kernels, Data data) {
@@ -165,7 +165,7 @@ final class TheanoSuiteTest {
     }
   }
 
-  /** The gradient of the sum of all outputs: all ones. Shapes, and values as well. */
+  /** The gradient of the sum of all outputs, which is all ones: its shapes and its values. */
   @ParameterizedTest
   @MethodSource("kernels")
   void testSparseBlockGemvGradShape(KernelsUnderTest kernels, Data data) {
@@ -179,7 +179,7 @@ final class TheanoSuiteTest {
       assertEquals(t.b.shape(), gradB.shape());
       assertEquals(t.W.shape(), gradW.shape());
       assertEquals(t.h.shape(), gradH.shape());
-      // The gradient of a bias is how often its block was chosen.
+      // The gradient of a bias is the number of times that its block is selected.
       float[] expected = new float[35];
       for (int block : p.outputIdx()) {
         for (int q = 0; q < 5; q++) {
@@ -215,7 +215,7 @@ final class TheanoSuiteTest {
     }
   }
 
-  /** h of rank 2, which the documentation of sparse_block_dot allows. */
+  /** h may have rank 2, which the documentation of sparse_block_dot allows. */
   @Test
   void matrixAsBatchOfOne(Data data) {
     BlockProblem p = data.blocks(new Sizes(1, 8, 7, 6, 5, 4, 3), Numbers.GAUSSIAN);
@@ -228,7 +228,7 @@ final class TheanoSuiteTest {
     }
   }
 
-  /** test_h_softmax: the two forms agree; and each is right. */
+  /** test_h_softmax: the two forms agree, and each is right. */
   @ParameterizedTest
   @MethodSource("kernels")
   void testHSoftmax(KernelsUnderTest kernels, Data data) {

@@ -18,7 +18,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Ids that a model does not know: ignored and counted on request, else refused. */
+/** Ids that a model does not know: ignored and counted on request, otherwise rejected. */
 final class UnknownIdsTest {
   private static final int OUTPUTS = 20;
 

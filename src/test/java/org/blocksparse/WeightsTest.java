@@ -34,7 +34,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Weights of every type: what they become, and that products are those of what they became. */
+/** Weights of every type: their rounded values, and products with the bits of these values. */
 @ExtendWith(Seeded.class)
 final class WeightsTest {
   private static final List<Sizes> SIZES =
@@ -96,7 +96,9 @@ final class WeightsTest {
     }
   }
 
-  /** Few and many rows of a block, which is cut by rows or not, in pieces that types differ in. */
+  /**
+   * Few and many rows of a block, which is cut by rows or not, in pieces that differ between types.
+   */
   private static final List<Sizes> REPEATING =
       List.of(
           new Sizes(40, 3, 2, 64, 17, 5, 2),
@@ -181,7 +183,7 @@ final class WeightsTest {
     }
   }
 
-  /** The nearest multiple of the last place of a number of that many bits, of two the even one. */
+  /** Returns the nearest multiple of the last place of a number of that many bits, ties to even. */
   private static double nearest(double value, int bits, int leastExponent) {
     if (value == 0) {
       return value;
@@ -234,7 +236,7 @@ final class WeightsTest {
 
   @Test
   void wholeNumbersOf8BitsAreWithinHalfTheScaleOfTheirColumn(Data data) {
-    int rows = 3_000; // a block is rounded in pieces, which do not end with a row
+    int rows = 3_000; // a block is rounded in pieces that do not end with a row
     int columns = 23;
     float[] values = data.floats(Numbers.GAUSSIAN, 2L * rows * columns);
     for (int r = 0; r < 2 * rows; r++) {
@@ -265,7 +267,7 @@ final class WeightsTest {
     }
   }
 
-  /** Near the smallest floats the scale is one of few, and at last 0. */
+  /** Near the smallest floats there are few scales, and finally the scale is 0. */
   @Test
   void theSmallestWeightsOf8BitsLoseMore() {
     float unit = Float.MIN_VALUE;
@@ -284,7 +286,7 @@ final class WeightsTest {
     }
   }
 
-  /** The weights of one output in 8 bits. */
+  /** Returns the weights of one output in 8 bits. */
   private static float[] ofOneOutput(float... values) {
     try (FloatTensor floats = FloatTensor.of(values, 1, 1, values.length, 1);
         Weights weights = Weights.of(floats, ElementType.INT8);
@@ -303,7 +305,7 @@ final class WeightsTest {
     for (ElementType type : ElementType.values()) {
       float[] once = widened(type, values);
       switch (type) {
-        case Q4_K, Q5_K, Q2_K, Q5_1 -> {} // a weight less its minimum may have a smaller minimum
+        case Q4_K, Q5_K, Q2_K, Q5_1 -> {} // a weight minus its minimum may have a smaller minimum
         case IQ4_XS -> {} // the product of a unit, a scale and a value may be rounded up
         default -> assertArrayEquals(once, widened(type, once), type.toString());
       }

@@ -47,7 +47,7 @@ import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The same bits come out for any number of threads, and for any number of callers. */
+/** Results have the same bits for any number of threads and callers. */
 @Tag("xcheck")
 @ExtendWith(Seeded.class)
 final class WorkersTest {
@@ -97,7 +97,7 @@ final class WorkersTest {
       plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks());
     }
 
-    /** Everything that is computed from them. */
+    /** Returns all results of operations on the operands. */
     List<float[]> results(Workers workers) {
       List<float[]> results = new ArrayList<>();
       BlockPlan shared = plan.withWorkers(workers);
@@ -143,13 +143,13 @@ final class WorkersTest {
     }
   }
 
-  /** Large enough that helpers are asked: more than 2^20 multiply-adds. */
+  /** Large enough that helpers are asked for: more than 2^20 multiply-adds. */
   @Test
   void blockProductsHaveTheSameBits(Data data) {
     for (Sizes sizes :
         List.of(
             new Sizes(300, 5, 7, 40, 50, 3, 2),
-            new Sizes(1, 4, 3, 512, 600, 4, 3), // a batch of one: rows are cut
+            new Sizes(1, 4, 3, 512, 600, 4, 3), // a batch of one: rows are cut into bands
             new Sizes(700, 1, 1, 64, 64, 1, 1),
             new Sizes(2000, 200, 300, 8, 16, 3, 4))) {
       BlockProblem p = data.blocks(sizes, Numbers.GAUSSIAN);
@@ -217,7 +217,10 @@ final class WorkersTest {
             FloatTensor.of(p.b2(), p.classes(), p.slots()));
   }
 
-  /** Everything that leaves the layer as it is, so that any number of callers may ask at once. */
+  /**
+   * Returns the results of everything that leaves the layer unchanged, so that any number of
+   * callers may call at once.
+   */
   private static List<float[]> answers(
       HierarchicalSoftmax layer, FloatTensor x, IntTensor targets) {
     List<float[]> answers = new ArrayList<>();
@@ -260,7 +263,7 @@ final class WorkersTest {
     }
   }
 
-  /** Outputs and log probabilities of all rows. */
+  /** Returns outputs and log probabilities of all rows. */
   private static float[] values(Ranking ranking) {
     List<Float> values = new ArrayList<>();
     for (int row = 0; row < ranking.batch(); row++) {
@@ -315,7 +318,7 @@ final class WorkersTest {
       }
     }
 
-    /** All operations, on the common pool and on another executor. */
+    /** Calls all operations, on the common pool and on another executor. */
     Void call(Executor other) {
       assertSameBits("large", ofLarge, large.results(Workers.common()));
       assertSameBits("on " + other, ofLarge, large.results(Workers.of(other, 4)));
@@ -340,7 +343,7 @@ final class WorkersTest {
     }
   }
 
-  /** More callers than OpenBLAS knows threads, some of them inside the pool that helps them. */
+  /** More callers than OpenBLAS allows threads, some of them inside the pool that helps them. */
   @Test
   void concurrentCallersGetTheSameBits(Data data) throws Exception {
     ExecutorService callers = Executors.newFixedThreadPool(128);
@@ -359,11 +362,11 @@ final class WorkersTest {
     }
   }
 
-  /** Far more callers than threads that carry them; the helpers are virtual threads as well. */
+  /** Far more callers than carrier threads; the helpers are virtual threads as well. */
   @Test
   @EnabledForJreRange(min = JRE.JAVA_21)
   void virtualThreadsGetTheSameBits(Data data) throws Exception {
-    // By name: the sources are those of Java 17.
+    // Called by name, as the sources are for Java 17.
     ExecutorService virtual =
         (ExecutorService) Executors.class.getMethod("newVirtualThreadPerTaskExecutor").invoke(null);
     try (SharedByCallers shared = new SharedByCallers(data)) {
@@ -388,7 +391,7 @@ final class WorkersTest {
     List<Runnable> forgotten = new ArrayList<>();
     assertSameBits("lazy", expected, results(p, Workers.of(forgotten::add, 4)));
     assertTrue(forgotten.size() >= 3, "no helper was asked for");
-    // Helpers that begin when all is over must find nothing to do.
+    // Helpers that begin after the end must find nothing to do.
     forgotten.forEach(Runnable::run);
     assertSameBits("on the caller", expected, results(p, Workers.of(Runnable::run, 4)));
   }
@@ -406,7 +409,7 @@ final class WorkersTest {
     }
   }
 
-  /** Threads of every JVM, of {@link java.lang.ref.Cleaner}, of JavaCPP, and the helpers. */
+  /** The threads of every JVM, of {@link java.lang.ref.Cleaner}, of JavaCPP, and the helpers. */
   private static final Pattern KNOWN_THREADS =
       Pattern.compile(
           "main|Reference Handler|Finalizer|Signal Dispatcher|Notification Thread|Attach Listener"

@@ -30,7 +30,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Memory of others: shared, kept reachable as long as the tensor is, and no longer. */
+/** Memory of other owners: shared, and kept reachable exactly as long as the tensor is. */
 final class WrapTest {
   private record Wrapped(FloatTensor tensor, WeakReference<Object> owner) {}
 
@@ -208,7 +208,7 @@ final class WrapTest {
     assertTrue(FloatTensor.allocatedBytes() <= before);
   }
 
-  /** Neighbors in one piece of memory are no overlap, whichever comes first. */
+  /** Adjacent ranges of one piece of memory do not overlap, whichever comes first. */
   @Test
   void anOutputMayBeginWhereAnInputEnds() {
     assumeTrue(Backend.isNative());
@@ -270,7 +270,7 @@ final class WrapTest {
   private static final class Holder {
     private final FloatPointer memory = new FloatPointer(6);
 
-    @SuppressWarnings("UnusedVariable") // that it is held is the point
+    @SuppressWarnings("UnusedVariable") // the field only holds it
     private final FloatTensor tensor = FloatTensor.wrapAddress(memory.address(), 24, this, 2, 3);
   }
 

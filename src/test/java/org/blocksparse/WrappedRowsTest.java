@@ -29,11 +29,11 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Rows over memory that is changed between two calls: the second one looks at it again. */
+/** Rows over memory that changes between two calls: the second call checks them again. */
 final class WrappedRowsTest {
   private static final int FEATURES = 5;
 
-  /** Of whatever reads rows: outputs, words and blocks. */
+  /** The bound for everything that reads rows: outputs, words and blocks. */
   private static final int BOUND = 20;
 
   private final IntBuffer offsets = direct(0, 2, 2, 5);
@@ -50,7 +50,7 @@ final class WrappedRowsTest {
     assumeTrue(Backend.isNative());
   }
 
-  /** Something that reads three rows of five entries. */
+  /** A call that reads three rows of five entries. */
   private interface Call {
     void with(SparseRows rows);
   }
@@ -155,7 +155,7 @@ final class WrappedRowsTest {
     assertTrue(e.getMessage().startsWith(reader.argument + message), e.getMessage());
   }
 
-  /** Features of clustering may be any numbers, but for their signs. */
+  /** Features for clustering may be any numbers that are not negative. */
   @Test
   void featuresOfClusteringAreLookedAtAgain() {
     try (SparseRows rows = SparseRows.wrap(offsets, indices);
@@ -169,7 +169,7 @@ final class WrappedRowsTest {
     }
   }
 
-  /** A caller cannot change memory that a filter keeps for the next call. */
+  /** A caller cannot change the memory that a filter keeps for the next call. */
   @Test
   void aFilterSeesWhatRowsAreNow() {
     IntBuffer listed = direct(7, 3);
@@ -202,7 +202,10 @@ final class WrappedRowsTest {
     }
   }
 
-  /** A batch of many rows costs what is in it, so that nothing but that is looked at. */
+  /**
+   * A batch of many rows is read only where it is used, so that its cost does not depend on other
+   * rows.
+   */
   @Test
   void whatIsMadeOfSomeRowsDoesNotDependOnTheOthers() {
     try (SparseRows rows = SparseRows.wrap(offsets, indices)) {
@@ -227,7 +230,7 @@ final class WrappedRowsTest {
     }
   }
 
-  /** They have no bound but that no label is negative. */
+  /** Without propensities, labels have no upper bound; negative ones are rejected. */
   @Test
   void metricsWithoutPropensitiesLookAtLabelsAgain() {
     try (SparseRows rows = SparseRows.wrap(offsets, indices)) {
@@ -260,7 +263,7 @@ final class WrappedRowsTest {
     assertEquals(message, assertThrows(type, call).getMessage());
   }
 
-  /** Its offsets are its own memory. */
+  /** The offsets of a slice are its own memory. */
   @Test
   void aSliceThatIsRefusedKeepsNothing() {
     try (SparseRows rows = SparseRows.wrap(offsets, indices)) {
@@ -280,8 +283,8 @@ final class WrappedRowsTest {
   }
 
   /**
-   * Words that are larger than all before, and have their last bits in common, so that their
-   * entries are one word's to code that looks at no others.
+   * Words that are larger than all before, and share their last bits, so that code that ignores the
+   * other bits takes their entries for one word's.
    */
   @ParameterizedTest
   @MethodSource("steps")

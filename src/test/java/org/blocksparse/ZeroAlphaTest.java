@@ -14,8 +14,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * A summand times 0 changes nothing, but for NaN and infinities, which flow through as in any sum:
- * 0 times these is NaN. On every kind of kernels.
+ * A summand times 0 changes nothing, except for NaN and infinities, which propagate as in any sum:
+ * 0 times these is NaN. Checked on every kind of kernels.
  */
 final class ZeroAlphaTest {
   private static final float[] POISONS = {Float.NaN, Float.POSITIVE_INFINITY};
@@ -34,7 +34,7 @@ final class ZeroAlphaTest {
     return tensor;
   }
 
-  /** Elements are NaN where asked for; others are what they were. */
+  /** Elements are NaN where requested; others are unchanged. */
   private static void assertNaN(String name, FloatTensor actual, IntPredicate where) {
     float[] elements = actual.toArray();
     for (int i = 0; i < elements.length; i++) {
@@ -42,7 +42,10 @@ final class ZeroAlphaTest {
     }
   }
 
-  /** Two samples: the first selects inputs 0 and 2, and outputs 1 and 0; the second 1, and 1. */
+  /**
+   * Returns a plan of two samples: the first selects inputs 0 and 2, and outputs 1 and 0; the
+   * second input 1, and output 1.
+   */
   private static BlockPlan plan(Workers workers) {
     try (SparseRows inputs = SparseRows.of(List.of(new int[] {0, 2}, new int[] {1}));
         SparseRows outputs = SparseRows.of(List.of(new int[] {1, 0}, new int[] {1}))) {
@@ -64,7 +67,7 @@ final class ZeroAlphaTest {
           FloatTensor gradH = filled(3, I_SIZE);
           FloatTensor gradW = filled(3, 2, I_SIZE, O_SIZE);
           FloatTensor gradB = filled(2, O_SIZE)) {
-        gradOut.set(poison, 1, 4); // of the first sample, and output 0
+        gradOut.set(poison, 1, 4); // in the first sample, output 0
         SparseBlockDot.gradH(W, gradOut, plan, GradientOptions.add(0), gradH);
         assertNaN("gradH", gradH, i -> i < 2 * I_SIZE);
         SparseBlockDot.gradB(gradOut, plan, GradientOptions.add(0), gradB);
@@ -73,7 +76,7 @@ final class ZeroAlphaTest {
         assertNaN("gradW", gradW, i -> i % O_SIZE == 4 && (isBlock(i, 0, 0) || isBlock(i, 2, 0)));
         gradOut.fill(0.5f);
         gradH.fill(0.5f);
-        W.set(poison, 2, 0, 3, 1); // which the first sample reads, for its second input
+        W.set(poison, 2, 0, 3, 1); // the first sample reads this block for its second input
         SparseBlockDot.gradH(W, gradOut, plan, GradientOptions.add(0), gradH);
         assertNaN("gradH by W", gradH, i -> i == I_SIZE + 3);
       }
@@ -97,7 +100,7 @@ final class ZeroAlphaTest {
             FloatTensor gate = filled(3);
             FloatTensor gradZ = filled(3, width);
             FloatTensor gradGate = filled(3)) {
-          gradOut.set(poison, 2, 4); // of the second sample
+          gradOut.set(poison, 2, 4); // in the second sample
           SparseBlockDot.gradH(
               W, gradOut, plan, GradientOptions.add(0).withActivation(f, z), gradZ);
           assertNaN(f + "", gradZ, i -> i >= 2 * width);
@@ -125,7 +128,7 @@ final class ZeroAlphaTest {
           FloatTensor gradOut = filled(3, O_SIZE);
           FloatTensor gradBias = filled(3, O_SIZE);
           FloatTensor gradGate = filled(3)) {
-        gradOut.set(poison, 0, 4); // of the first sample
+        gradOut.set(poison, 0, 4); // in the first sample
         IntPredicate touched = i -> i % O_SIZE == 4 && i / O_SIZE != 1;
         InputBias.gradBias(gradOut, null, plan, GradientOptions.add(0), gradBias);
         assertNaN("gradBias", gradBias, touched);

@@ -2,15 +2,15 @@
 package org.blocksparse.testing;
 
 /**
- * How much a test does. {@code -Dblocksparse.long=true} takes the large numbers of all tests; each
- * has a property of its own, too.
+ * The amount of work of tests. {@code -Dblocksparse.long=true} selects the large numbers of all
+ * tests; each has a property of its own, too.
  */
 public final class Budget {
   private static final boolean LONG = Boolean.getBoolean("blocksparse.long");
 
   private Budget() {}
 
-  /** The value of the property, or else the usual number, or that of the long run. */
+  /** Returns the value of the property, otherwise the usual number, or that of the long run. */
   public static int of(String property, int usual, int ofLongRun) {
     return Integer.getInteger(property, LONG ? ofLongRun : usual);
   }

@@ -17,9 +17,9 @@ import net.jqwik.api.Combinators;
 import net.jqwik.api.Tuple;
 
 /**
- * Random changes of a file: bytes and bits of any file; of a safetensors file as well its length,
- * the words of its header, which stays JSON, and the numbers of its tensors. Positions are taken
- * around the end of what they point into.
+ * Random changes of a file: bytes and bits of any file; for a safetensors file also its length, the
+ * words of its header, which stays JSON, and the numbers of its tensors. Positions are chosen
+ * around the ends of what they point into.
  */
 public final class FileChanges {
   /** Text that breaks parsers: pieces of JSON, limits of numbers. */
@@ -58,7 +58,7 @@ public final class FileChanges {
 
   private FileChanges() {}
 
-  /** A change, with words that tell which. */
+  /** A change, with a description. */
   private record Change(String words, UnaryOperator<byte[]> change)
       implements UnaryOperator<byte[]> {
     @Override
@@ -73,7 +73,7 @@ public final class FileChanges {
   }
 
   /**
-   * Up to three changes, one after the other.
+   * Returns up to three changes, one after the other.
    *
    * @param others files whose headers may take the place of another's
    */
@@ -84,7 +84,7 @@ public final class FileChanges {
             Tuple.of(1, cut()),
             Tuple.of(1, lengths()),
             Tuple.of(1, headersOf(others)),
-            // Most of the others are refused at once; of these, what is looked at later.
+            // Most other changes are rejected at once; these reach later checks.
             Tuple.of(3, replacedWords()),
             Tuple.of(3, exchangedWords()),
             Tuple.of(6, numbers()))
@@ -227,7 +227,7 @@ public final class FileChanges {
                     "header of " + other, file -> withHeader(file, headerOf(others.get(other)))));
   }
 
-  /** Where the data of a safetensors file begins; 0 if this is none. */
+  /** Returns the begin of the data of a safetensors file; 0 for other files. */
   private static int dataOf(byte[] file) {
     long header = file.length < Long.BYTES ? 0 : littleEndian(file).getLong(0);
     return header > 0 && header <= file.length - Long.BYTES ? (int) (Long.BYTES + header) : 0;
@@ -238,7 +238,7 @@ public final class FileChanges {
     return data == 0 ? "" : new String(file, Long.BYTES, data - Long.BYTES, ISO_8859_1);
   }
 
-  /** With another header, which is padded, so that what could be mapped still can. */
+  /** Returns the file with another header, padded so that a file that could be mapped still can. */
   private static byte[] withHeader(byte[] file, String header) {
     int data = dataOf(file);
     if (data == 0) {

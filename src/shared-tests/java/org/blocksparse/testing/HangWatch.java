@@ -22,19 +22,19 @@ import org.junit.platform.launcher.TestIdentifier;
 import org.junit.platform.launcher.TestPlan;
 
 /**
- * Ends the JVM when it hangs, and prints where: when nothing has begun or ended for six times as
- * long as a test may take. JUnit's own timeout comes first where there is one. There is none for
- * properties of jqwik, for the methods that give arguments, and for initializers of classes; and
- * that of Surefire does not work (SUREFIRE-1722). JUnit's launcher finds this as a service.
+ * Ends the JVM when it hangs, and prints where: when nothing has begun or ended for six times the
+ * limit of a test. JUnit's own timeout comes first where it applies. It does not apply to
+ * properties of jqwik, methods that provide arguments, and initializers of classes; and Surefire's
+ * does not work (SUREFIRE-1722). JUnit's launcher finds this as a service.
  */
 public final class HangWatch implements TestExecutionListener {
   private static final String LIMIT = "junit.jupiter.execution.timeout.default";
   private static final Pattern DURATION = Pattern.compile("(\\d+) *([smh])");
 
-  /** At a load of 100 all is slow, and a deadlock uses no CPU time that could be counted. */
+  /** At a load of 100 everything is slow, and a deadlock uses no CPU time that could be counted. */
   private static final int TIMES = 6;
 
-  /** Running tests and containers, with the seconds that they may take. */
+  /** Running tests and containers, with their limits in seconds. */
   private final Map<TestIdentifier, Long> running = new ConcurrentHashMap<>();
 
   private volatile long lastEvent = System.nanoTime();
@@ -92,7 +92,7 @@ public final class HangWatch implements TestExecutionListener {
     lastEvent = System.nanoTime();
   }
 
-  /** The limit of an annotation; 0 where there is none. */
+  /** Returns the limit of an annotation; 0 if there is none. */
   private static long ownSeconds(TestIdentifier test) {
     return test.getSource()
         .map(
@@ -120,7 +120,7 @@ public final class HangWatch implements TestExecutionListener {
   }
 
   private void halt(long seconds) {
-    // Not System.err: that of Surefire keeps what is printed until a test ends.
+    // System.err of Surefire keeps all output until a test ends.
     PrintStream err = new PrintStream(new FileOutputStream(FileDescriptor.err), true, UTF_8);
     err.println("Nothing has begun or ended for " + seconds + " seconds. What runs:");
     for (TestIdentifier test : running.keySet()) {

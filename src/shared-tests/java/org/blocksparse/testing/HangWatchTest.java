@@ -7,7 +7,7 @@ import java.util.ServiceLoader;
 import org.junit.jupiter.api.Test;
 import org.junit.platform.launcher.TestExecutionListener;
 
-/** The tests of each project are watched; HangTest, of the core, sees what comes of it. */
+/** The watch covers the tests of each project; HangTest, of the core, checks its output. */
 final class HangWatchTest {
   @Test
   void isFound() {

@@ -15,17 +15,17 @@ import java.util.TreeMap;
 import java.util.stream.Stream;
 
 /**
- * A property of immutable options: each {@code with...} method sets something, and two of them set
- * the same in both orders, or fail in both.
+ * A property of immutable options: each {@code with...} method sets an option, and two of them give
+ * equal results in both orders, or fail in both.
  */
 public final class OptionsInAnyOrder {
-  /** Objects in objects are compared up to this depth. */
+  /** The depth up to which nested objects are compared. */
   private static final int DEEPEST = 6;
 
   private final Map<Class<?>, Object> arguments;
 
   /**
-   * A property for the methods of a class.
+   * Makes the property for the methods of a class.
    *
    * @param arguments a value for each type of parameters, other than the defaults; a list for
    *     streams
@@ -34,7 +34,7 @@ public final class OptionsInAnyOrder {
     this.arguments = arguments;
   }
 
-  /** The methods that set an option, in a fixed order. */
+  /** Returns the methods that set an option, in a fixed order. */
   public static List<Method> setters(Class<?> options) {
     Map<String, Method> setters = new TreeMap<>();
     for (Method method : options.getMethods()) {
@@ -72,7 +72,7 @@ public final class OptionsInAnyOrder {
     }
   }
 
-  /** The result of a method, or the class of what it throws. */
+  /** Returns the result of a method, or the class of its exception. */
   private Object call(Object options, Method setter) {
     if (options instanceof Class<?>) {
       return options;
@@ -94,7 +94,7 @@ public final class OptionsInAnyOrder {
     }
   }
 
-  /** By all fields, where a class does not say itself what is equal. */
+  /** Returns whether objects are equal, by all fields where a class defines no equality. */
   private static boolean equal(Object a, Object b, int depth) {
     if (a == b || Objects.deepEquals(a, b)) {
       return true;
@@ -103,7 +103,7 @@ public final class OptionsInAnyOrder {
       return false;
     }
     if (a.getClass().isHidden()) {
-      return true; // a lambda of one place
+      return true; // lambdas of the same place
     }
     if (!a.getClass().getName().startsWith("org.blocksparse.")) {
       return false;

@@ -14,9 +14,9 @@ import net.jqwik.api.lifecycle.TryExecutor;
 import net.jqwik.api.lifecycle.TryLifecycleContext;
 
 /**
- * Lets no property of the long run take more than its time, however many tries are left: those that
- * train layers make a million in a day, those that look at numbers in a minute. The try with which
- * the time is over is the last. jqwik finds this as a service.
+ * Limits the time of each property in the long run, however many tries are left: properties that
+ * train layers make a million tries in a day, those that check numbers in a minute. The try during
+ * which the time ends is the last. jqwik finds this as a service.
  */
 public final class PropertyBudget implements AroundTryHook {
   private static final int SECONDS = Budget.of("blocksparse.property.seconds", 0, 15);

@@ -9,7 +9,9 @@ import net.jqwik.api.lifecycle.PropertyExecutionResult;
 import net.jqwik.api.lifecycle.PropertyExecutor;
 import net.jqwik.api.lifecycle.PropertyLifecycleContext;
 
-/** Gives each property the {@link Seed}: jqwik draws one itself. jqwik finds this as a service. */
+/**
+ * Gives each property the {@link Seed}: jqwik would draw its own. jqwik finds this as a service.
+ */
 public final class PropertySeed implements AroundPropertyHook {
   @Override
   public PropagationMode propagateTo() {

@@ -18,7 +18,7 @@ public final class Seed {
     return VALUE;
   }
 
-  /** The hint that a failing test prints. */
+  /** Returns the hint that a failing test prints. */
   public static String howToRepeat() {
     return "To repeat: -D" + PROPERTY + "=" + VALUE;
   }

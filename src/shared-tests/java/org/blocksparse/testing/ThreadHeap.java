@@ -10,7 +10,7 @@ public final class ThreadHeap {
 
   private ThreadHeap() {}
 
-  /** The bytes that it has taken so far, those that are free again included. */
+  /** Returns the bytes allocated so far, including those that were freed. */
   public static long taken() {
     return THREADS.getThreadAllocatedBytes(Thread.currentThread().getId());
   }

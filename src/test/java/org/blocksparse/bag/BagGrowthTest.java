@@ -61,7 +61,10 @@ final class BagGrowthTest {
     return Files.readAllBytes(file);
   }
 
-  /** Table, mode, state, metadata: the copy goes on as the bag does, and outlives it. */
+  /**
+   * The copy has the table, the mode, the state and the metadata, continues like the bag, and
+   * outlives it.
+   */
   @ParameterizedTest
   @MethodSource("optimizers")
   void aCopyGoesOnAsTheBagDoes(Optimizer optimizer) throws IOException {
@@ -96,7 +99,10 @@ final class BagGrowthTest {
     }
   }
 
-  /** As if the new rows had been there from the beginning, zeros that no step had named. */
+  /**
+   * The result is the same as if the new rows had existed from the beginning, as zeros that no step
+   * had named.
+   */
   @ParameterizedTest
   @MethodSource("optimizers")
   void trainingGoesOnAsIfAllRowsHadAlwaysBeenThere(Optimizer optimizer) throws IOException {
@@ -177,7 +183,7 @@ final class BagGrowthTest {
     }
   }
 
-  /** Options that were made before the bag has grown save what it is now. */
+  /** Options that were made before the bag grew save its current content. */
   @Test
   void aLayerAndItsBagAreSavedAsTheyHaveGrown() throws IOException {
     Path file = folder.resolve("both");
@@ -195,7 +201,7 @@ final class BagGrowthTest {
     }
   }
 
-  /** A refusal of one of the two leaves the other one unchanged, too. */
+  /** If one of the two is rejected, the other one is unchanged, too. */
   @Test
   void aLayerAndItsBagGrowBothOrNeither() {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(FEATURES, VOCABULARY).build();

@@ -148,7 +148,7 @@ final class EmbeddingBagContractTest {
           float[] before = layer.table().toArray();
           BagProblem p = sizes.problem(data, Numbers.GAUSSIAN, step != 1).withTable(before);
           BagOracle oracle = new BagOracle(p, mode);
-          // Six roundings of a rule itself: square, sum, root, sum, quotient, difference.
+          // Six roundings of the rule itself: square, sum, root, sum, quotient, difference.
           Bounded after = expected.step(before, oracle.gradTable(), oracle.touched(), 6);
           try (SparseRows rows = p.rows();
               FloatTensor gradOut = FloatTensor.of(p.gradOut(), p.bags(), p.features())) {
@@ -176,7 +176,7 @@ final class EmbeddingBagContractTest {
         FloatTensor gradOut = FloatTensor.of(p.gradOut(), 2, 4);
         EmbeddingBag layer = layer(p, Mode.SUM, FloatTensor.of(p.table(), 3, 4), kernels)) {
       layer.step(rows, gradOut, Optimizer.sgd(1).withMaxNorm(0.5f));
-      // Row 0 has a gradient of length 8, row 2 one that is short enough.
+      // Row 0 has a gradient of length 8, and row 2 one short enough.
       assertArrayEquals(
           new float[] {-0.25f, -0.25f, -0.25f, -0.25f, 0, 0, 0, 0, -0.125f, 0, 0, 0},
           layer.table().toArray());
@@ -191,7 +191,7 @@ final class EmbeddingBagContractTest {
     table[2 * 7 + 6] = Float.NaN;
     table[3 * 7] = Float.POSITIVE_INFINITY;
     float[] gradients = new float[3 * 7];
-    gradients[7 + 3] = Float.NaN; // of the second bag
+    gradients[7 + 3] = Float.NaN; // in the second bag
     BagProblem p =
         new BagProblem(
             5, 7, new int[] {0, 2, 3, 5}, new int[] {0, 2, 1, 3, 4}, null, table, gradients);
@@ -229,7 +229,7 @@ final class EmbeddingBagContractTest {
       layer.step(rows, gradOut, Optimizer.adagrad(1));
       layer.step(none, noGradient, Optimizer.sgd(1));
       layer.step(rows, gradOut, Optimizer.adagrad(1));
-      // The second step of Adagrad, whose state was not dropped by the step without rows.
+      // The second step of Adagrad, whose state survived the step without rows.
       assertEquals(-1 - 1 / Math.sqrt(2), layer.table().get(1, 0), 1e-6);
     }
   }
@@ -238,7 +238,7 @@ final class EmbeddingBagContractTest {
   @MethodSource("kernels")
   void gradients_areThoseOfTheSums(KernelsUnderTest kernels, Data data) {
     for (Mode mode : Mode.values()) {
-      // Sums are linear in both, so a difference is the gradient up to rounding.
+      // Sums are linear in both, so a difference equals the gradient up to rounding.
       BagProblem p =
           new BagProblem(
               6,
@@ -315,7 +315,7 @@ final class EmbeddingBagContractTest {
   @ParameterizedTest
   @MethodSource("kernels")
   void maxIndex_ofAWideTable(KernelsUnderTest kernels) {
-    // The last row of a table with more rows than a digit of the sort can tell apart.
+    // The last row of a table with more rows than one digit of the sort distinguishes.
     int vocabulary = 1 << 20;
     try (SparseRows rows = SparseRows.of(List.of(new int[] {vocabulary - 1, 0, 2048, 2047}));
         FloatTensor gradOut = FloatTensor.of(new float[] {1, 2}, 1, 2);

@@ -218,7 +218,7 @@ final class EmbeddingBagFileTest {
     assertFalse(Files.exists(file));
   }
 
-  /** Changes of the file's text that keep its length, and what is said of them. */
+  /** Changes of the file's text that keep its length, and the message for each. */
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',
@@ -301,7 +301,7 @@ final class EmbeddingBagFileTest {
     }
     assertTrue(EmbeddingBag.isIn(file));
     TensorFile.save(file, Map.of("table", FloatTensor.zeros(VOCABULARY, FEATURES)));
-    assertFalse(EmbeddingBag.isIn(file)); // a tensor of that name is no bag
+    assertFalse(EmbeddingBag.isIn(file)); // a tensor of that name makes no bag
     Files.write(file, new byte[99]);
     assertThrows(FileFormatException.class, () -> EmbeddingBag.isIn(file));
   }

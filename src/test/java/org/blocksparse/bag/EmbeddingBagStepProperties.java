@@ -25,7 +25,7 @@ import org.blocksparse.testing.OptimizerOracle.Rule;
 /**
  * Twenty steps of a bag with every option against float64: gradients by their definition, clipped
  * row by row of the table, then the rule, whose moments are kept as intervals from the first step
- * to the last. Each step is judged by the table that it found.
+ * to the last. Each step is compared with one from the same table.
  */
 final class EmbeddingBagStepProperties {
   private static final List<KernelsUnderTest> KERNELS =
@@ -33,7 +33,7 @@ final class EmbeddingBagStepProperties {
 
   private static final int STEPS = 20;
 
-  /** Six roundings of a rule itself: square, sum, root, sum, quotient, difference. */
+  /** Six roundings of the rule itself: square, sum, root, sum, quotient, difference. */
   private static final int ROUNDINGS = 6;
 
   @Provide
@@ -41,7 +41,7 @@ final class EmbeddingBagStepProperties {
     return Arbitraries.of(KERNELS);
   }
 
-  /** Also of bags whose gradients are cut into parts. */
+  /** Some sizes are so large that gradients are cut into parts. */
   @Provide
   Arbitrary<Integer> largest() {
     return Arbitraries.of(0, 1, 2, 5, 5, 5, 17, 17, 600);

@@ -28,10 +28,13 @@ import org.blocksparse.testing.Seeded;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
-/** An embedding bag beside its formulas: initial values, workers, optimizer state, lifetime. */
+/** An embedding bag apart from its formulas: initial values, workers, optimizer state, lifetime. */
 @ExtendWith(Seeded.class)
 final class EmbeddingBagTest {
-  /** As the layers of a model have: the table above all, which begins where they do. */
+  /**
+   * The layers of one model begin independently: above all the table, which begins at the same
+   * seed.
+   */
   @Test
   void layersOfEqualSeedsBeginIndependently() {
     for (long seed : new long[] {0, 1, 42, -7, Long.MIN_VALUE, 0x9e3779b97f4a7c15L}) {
@@ -56,7 +59,7 @@ final class EmbeddingBagTest {
     requireIndependent(table, 0, W2, 0);
   }
 
-  /** The correlation of n pairs that are independent has a deviation of 1 / sqrt(n). */
+  /** The correlation of n independent pairs has a standard deviation of 1 / sqrt(n). */
   private static void requireIndependent(float[] one, int from, float[] other, int fromOther) {
     int n = Math.min(one.length - from, other.length - fromOther);
     double product = 0;
@@ -110,7 +113,9 @@ final class EmbeddingBagTest {
     }
   }
 
-  /** Bags as of text: index 0 is in most of them several times, others are rare. */
+  /**
+   * Returns bags like those of texts: index 0 is in most of them several times, others are rare.
+   */
   private static BagProblem skewed(Data data) {
     BagProblem p =
         BagProblem.random(
@@ -176,7 +181,8 @@ final class EmbeddingBagTest {
       layer.step(first, gradOut, adam);
       float before = layer.table().get(0, 0);
       assertEquals(0, layer.table().get(1, 0));
-      // A first step of Adam is as long as the rate, and so is each with an equal gradient.
+      // A first step of Adam has the length of the rate, and so has each step with an equal
+      // gradient.
       layer.step(both, gradOut, adam);
       assertEquals(-0.1f, layer.table().get(1, 0), 1e-6);
       assertEquals(before - 0.1f, layer.table().get(0, 0), 1e-6);

@@ -18,9 +18,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 
 /**
- * Tables with more elements than an int can count. They take address space; physical memory only
- * where they are written. {@code -Dblocksparse.large=DIR} also runs the one that draws 10 million
- * rows, 2.6 GB.
+ * Tables with more elements than an int can count. They reserve address space; physical memory is
+ * used only where they are written. {@code -Dblocksparse.large=DIR} also runs the test that draws
+ * 10 million rows, 2.6 GB.
  */
 final class LargeEmbeddingBagTest {
   private static final int FEATURES = 64;
@@ -51,7 +51,7 @@ final class LargeEmbeddingBagTest {
         assertEquals(expected + chosen.length * q, out.get(0, q), "column " + q);
       }
       gradOut.fill(3);
-      // A first step of Adagrad is as long as the rate, whatever the gradient is.
+      // A first step of Adagrad has the length of the rate, whatever the gradient is.
       bag.step(rows, gradOut, Optimizer.adagrad(0.5f));
       for (int row : chosen) {
         assertEquals(row % 1000 + 63 - 0.5f, bag.table().get(row, 63), 1e-4f, "row " + row);

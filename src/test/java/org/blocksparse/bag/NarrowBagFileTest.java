@@ -69,7 +69,7 @@ final class NarrowBagFileTest {
     }
   }
 
-  /** An odd number of elements of two bytes may lie before those of one. */
+  /** An odd number of elements of two bytes may precede those of one. */
   @ParameterizedTest
   @EnumSource(mode = EnumSource.Mode.MATCH_ALL, names = NARROW)
   void theLayerBehindItIsAligned(ElementType type) throws IOException {
@@ -133,7 +133,7 @@ final class NarrowBagFileTest {
     }
   }
 
-  /** As others see it: types, shapes, and elements at multiples of their size. */
+  /** The file as other readers see it: types, shapes, and elements at multiples of their size. */
   @ParameterizedTest
   @CsvSource({"FLOAT16, F16, 2", "BFLOAT16, BF16, 2", "INT8, I8, 1"})
   void othersCanReadIt(ElementType type, String dtype, int bytes) throws IOException {
@@ -188,7 +188,7 @@ final class NarrowBagFileTest {
           assertSameFiles();
         }
       }
-      tree.save(file, SaveOptions.defaults().with(narrow)); // each as it is
+      tree.save(file, SaveOptions.defaults().with(narrow)); // each keeps its type
       try (EmbeddingBag loaded = EmbeddingBag.load(file);
           LabelTree behind = LabelTree.load(file)) {
         assertEquals(type, loaded.weightType());
@@ -246,7 +246,7 @@ final class NarrowBagFileTest {
     assertTrue(FloatTensor.allocatedBytes() <= before);
   }
 
-  /** Changes of the file's text that keep its length, and what is said of them. */
+  /** Changes of the file's text that keep its length, and the message for each. */
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',

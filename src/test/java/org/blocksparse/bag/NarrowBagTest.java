@@ -31,12 +31,12 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Bags with rows in fewer bits: they do all that a bag of the same floats does, but train. */
+/** Bags with rows in fewer bits: they do all that a bag of the same floats does, except train. */
 @ExtendWith(Seeded.class)
 final class NarrowBagTest {
   private static final String NARROW = "FLOAT16|BFLOAT16|INT8";
 
-  /** A table, and how many entries each row of a batch has. */
+  /** A table, and the number of entries of each row of a batch. */
   @SuppressWarnings("ArrayRecordComponent")
   record Case(int vocabulary, int features, int... sizes) {
     @Override
@@ -110,7 +110,7 @@ final class NarrowBagTest {
     }
   }
 
-  /** A row each of large numbers, small ones, and zeros. */
+  /** Rows of large numbers, of small ones, and of zeros. */
   private static final float[] TABLE = {-1000, 3, 500.5f, 0.02f, -0.007f, 0.001f, 0, 0, 0};
 
   private static EmbeddingBag bag(float... table) {

@@ -12,8 +12,8 @@ import org.blocksparse.testing.PublicTypes;
 /** The public methods of the library, as pages name them. */
 final class Api {
   /**
-   * {@code step(x, targets)}, {@code Loss.mean()}, {@code plan.withWorkers(workers)} or {@code
-   * Loss.sum}.
+   * Matches {@code step(x, targets)}, {@code Loss.mean()}, {@code plan.withWorkers(workers)} or
+   * {@code Loss.sum}.
    */
   private static final Pattern METHOD =
       Pattern.compile("(?:(\\w+)\\.)?([a-z][a-zA-Z0-9]*)(?:\\(([^()]*)\\))?");
@@ -23,8 +23,8 @@ final class Api {
   private Api() {}
 
   /**
-   * Whether code in a text cannot be a method of the library, although it looks like one: a name
-   * with arguments, or one after the name of a type of ours.
+   * Returns whether code in a text looks like a method of the library but cannot be one: a name
+   * with arguments, or one after the name of one of our types.
    */
   static boolean isMistaken(String code) {
     Matcher named = METHOD.matcher(code);

@@ -14,7 +14,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
-/** Commands that pages name, against what the build, the programs and the sources know. */
+/** Commands that pages name, against the options of the build, the programs and the sources. */
 final class Commands {
   private static final Pattern PROFILES = Pattern.compile("mvn\\b.*?\\s-P([\\w,]+)");
   private static final Pattern PROPERTY = Pattern.compile("-D([\\w.-]+)(?:=(\"[^\"]*\"|\\S*))?");
@@ -56,7 +56,7 @@ final class Commands {
 
   private Commands() {}
 
-  /** The missing names in a line of code. */
+  /** Returns the missing names in a line of code. */
   static List<String> mistakes(String line) {
     List<String> mistakes = new ArrayList<>();
     groups(PROFILES, line)
@@ -86,7 +86,10 @@ final class Commands {
     return mistakes;
   }
 
-  /** Of the programs that measure {@code src/spark}: a class, and its first argument. */
+  /**
+   * Returns the mistakes of a program that measures {@code src/spark}: its class, and its first
+   * argument.
+   */
   private static List<String> ofSpark(String name, String value) {
     boolean known =
         switch (name) {
@@ -122,7 +125,10 @@ final class Commands {
     return mistakes;
   }
 
-  /** Of options and a subcommand, as picocli finds them in the sources of a program. */
+  /**
+   * Returns the mistakes in options and a subcommand, as picocli finds them in the sources of a
+   * program.
+   */
   private static List<String> ofProgram(String arguments, String source) {
     List<String> mistakes = unknownOptions(arguments, source);
     String first = arguments.split(" ", 2)[0];
@@ -132,7 +138,10 @@ final class Commands {
     return mistakes;
   }
 
-  /** A command of ours, or parts of the names of benchmarks before the options of JMH. */
+  /**
+   * Returns the mistakes in one of our commands, or in parts of the names of benchmarks before the
+   * options of JMH.
+   */
   private static List<String> ofBenchmarks(String arguments) {
     String[] words = arguments.split(" ", -1);
     if (BENCH.contains("case \"" + words[0] + "\"")) {
@@ -165,7 +174,7 @@ final class Commands {
     return pattern.matcher(text).results().map(found -> found.group(1));
   }
 
-  /** All files below a folder whose names end so, one after the other. */
+  /** Returns all files below a folder whose names end so, one after the other. */
   private static String text(String folder, String ending) {
     try (Stream<Path> files = Files.walk(Path.of(folder))) {
       return files

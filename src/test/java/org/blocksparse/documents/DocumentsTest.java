@@ -40,7 +40,7 @@ final class DocumentsTest {
         programs.stream(), IN_PROJECTS.stream().map(name -> Program.of(PROJECTS.resolve(name))));
   }
 
-  /** Each copied block runs, or its page links to the whole program. */
+  /** Each copied block is a program that runs, or its page links to the whole program. */
   @Test
   void everyJavaBlockIsOfAProgram() {
     javaBlocks()
@@ -56,7 +56,7 @@ final class DocumentsTest {
         || (program.hasExcerpt(block.text()) && block.page().linksTo(program.source()));
   }
 
-  /** Those that {@link ProgramsTest} does not run have a test each, which names them. */
+  /** Each program that {@link ProgramsTest} does not run has a test of its own, which names it. */
   @Test
   void everyProgramIsRun() {
     Set<Path> runElsewhere =
@@ -76,7 +76,7 @@ final class DocumentsTest {
     assertEquals(runElsewhere, others);
   }
 
-  /** Whole, or in parts with a link to the whole. */
+  /** Each program is on a page as a whole, or in parts with a link to the whole. */
   @Test
   void everyProgramIsOnAPage() {
     List<Page.Block> blocks = javaBlocks().toList();
@@ -89,7 +89,8 @@ final class DocumentsTest {
   }
 
   /**
-   * From data to result in at most 40 lines: the first of each page that needs only the library.
+   * The first program of each page that needs only the library gets from data to a result in at
+   * most 40 lines.
    */
   @Test
   void theFirstProgramOfAPageIsShort() {
@@ -118,7 +119,7 @@ final class DocumentsTest {
     return pages.stream().flatMap(page -> page.blocks("java"));
   }
 
-  /** Blocks in other languages have other tests; a name that is mistyped would have none. */
+  /** Blocks in other languages have other tests; a mistyped name would have none. */
   @Test
   void everyBlockHasALanguage() {
     Set<String> known = Set.of("java", "python", "groovy", "xml", "sh", "text");
@@ -159,14 +160,14 @@ final class DocumentsTest {
         List.of(), pages.stream().map(Page::file).filter(p -> !linked.contains(p)).toList());
   }
 
-  /** Five minutes of reading. */
+  /** The README takes five minutes to read. */
   @Test
   void theReadmeIsShort() {
     int length = Page.read(Path.of("README.md")).length();
     assertTrue(length <= 14_000, () -> "README.md has " + length + " characters");
   }
 
-  /** A cell of a table that is a number, not a shape or a sentence with one; or a time. */
+  /** Matches a cell of a table that is a number, not a shape or a sentence with one; or a time. */
   private static final Pattern MEASURED =
       Pattern.compile(
           "(?m)^\\|.*\\|\\W*\\d[\\d.,]*( (ms|us|s|MB|%))?\\W*(\\([^|]*\\)\\W*)?\\|"
@@ -177,8 +178,8 @@ final class DocumentsTest {
           "mvn -[Pf]|src/classifier/compare/|bench_(kernels|packed)|commit\\s`[0-9a-f]{8}");
 
   /**
-   * Numbers are made by a command, which stands in the same part of the page, or the commit that
-   * has it.
+   * Numbers come with the command that makes them, in the same part of the page, or with the commit
+   * that has it.
    */
   @Test
   void everyPartWithNumbersNamesItsCommand() {
@@ -198,7 +199,7 @@ final class DocumentsTest {
     assertEquals(List.of(), without);
   }
 
-  /** Lines of the report, by name. */
+  /** The page explains the lines of the report by their names. */
   @Test
   void theReportOfBackendIsExplained() {
     String page = Page.read(Path.of("src/doc/platforms.md"));
@@ -234,7 +235,7 @@ final class DocumentsTest {
         .map(preset -> preset.group(1));
   }
 
-  /** The artifacts that each bring one platform differ in its name alone. */
+  /** The artifacts of single platforms differ in the platform's name alone. */
   @Test
   void eachPlatformHasAnArtifactOfItsOwn() {
     String linux = Page.read(Path.of("platform/each/linux-x86_64/pom.xml"));
@@ -254,7 +255,7 @@ final class DocumentsTest {
     assertEquals(needed, Pom.ONE_PLATFORM.classified());
   }
 
-  /** The artifact that brings all platforms has those that are built, and no others. */
+  /** The artifact of all platforms has exactly the platforms that are built. */
   @Test
   void thePlatformArtifactHasThePlatformsThatAreBuilt() {
     String scripts = Page.read(Path.of(".ci/platforms"));
@@ -290,7 +291,7 @@ final class DocumentsTest {
     return Commands.mistakes(line).stream().map(mistake -> page + ": " + line + ": " + mistake);
   }
 
-  /** Code within a text that looks like a method is one. */
+  /** Code within a text that looks like a method is a method. */
   @Test
   void methodsExist() {
     List<String> wrong =
@@ -311,7 +312,10 @@ final class DocumentsTest {
     assertEquals(List.of(), wrong);
   }
 
-  /** Gradle's are those of the project that CI runs, with the versions of the POM. */
+  /**
+   * The dependencies for Gradle are those of the project that CI runs, with the versions of the
+   * POM.
+   */
   @Test
   void dependenciesOfGradleAreThoseOfItsProject() {
     String project = Page.read(Path.of("src/it/gradle/build.gradle"));

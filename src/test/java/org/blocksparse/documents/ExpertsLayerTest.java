@@ -62,7 +62,7 @@ final class ExpertsLayerTest {
     return Map.of("Wg", e.Wg(), "W1", e.W1(), "b1", e.b1(), "W2", e.W2(), "b2", e.b2());
   }
 
-  /** Each quadrant of the first two numbers turns the others in its own way. */
+  /** Returns the target: each quadrant of the first two numbers turns the others in its own way. */
   private static float[] wanted(float[] x) {
     float[] y = new float[x.length];
     for (int row = 0; row < x.length; row += M) {
@@ -74,7 +74,7 @@ final class ExpertsLayerTest {
     return y;
   }
 
-  /** The mean squared error; the output becomes its gradient. */
+  /** Returns the mean squared error; the output becomes its gradient. */
   private static double error(FloatTensor out, float[] wanted) {
     float[] y = out.toArray();
     double sum = 0;
@@ -138,7 +138,10 @@ final class ExpertsLayerTest {
     assertTrue(last < 0.15 * first, "the error fell from " + first + " to " + last);
   }
 
-  /** As the page says, with W1 and W2 in fewer bits: the mixture of what they stand for. */
+  /**
+   * With W1 and W2 in fewer bits, the layer computes the mixture of the rounded values, as the page
+   * says.
+   */
   @ParameterizedTest
   @EnumSource
   void isServedInFewerBits(ElementType type) throws IOException {

@@ -35,7 +35,10 @@ final class IndexOverWeightsTest {
     return vectors;
   }
 
-  /** "Fewer than half of the ten likeliest", by an index over W2 and b2 that misses nothing. */
+  /**
+   * The claim "fewer than half of the ten likeliest", for an index over W2 and b2 that misses
+   * nothing.
+   */
   @Test
   void theLargestLogitsAreNotTheLikeliest() {
     IntStream.range(0, centres.length).forEach(k -> centres[k] = (float) random.nextGaussian(0, 2));
@@ -63,7 +66,10 @@ final class IndexOverWeightsTest {
     }
   }
 
-  /** The ten outputs whose rows of W2, with their biases, have the largest products with a row. */
+  /**
+   * Returns the ten outputs whose rows of W2, with their biases, have the largest products with a
+   * row.
+   */
   private static int[] largestLogits(HierarchicalSoftmax layer, FloatTensor x, int row) {
     ClassAssignment classes = layer.assignment();
     double[] logits = new double[layer.outputs()];

@@ -22,9 +22,9 @@ import org.commonmark.node.Node;
 import org.commonmark.node.Text;
 import org.commonmark.parser.Parser;
 
-/** A page of documentation, as a CommonMark parser sees it. */
+/** A page of documentation, parsed by a CommonMark parser. */
 final class Page {
-  /** Code between fences. */
+  /** A block of code between fences. */
   record Block(Page page, String language, String text) {}
 
   private final Path file;
@@ -38,7 +38,7 @@ final class Page {
     Parser.builder().build().parse(read(file)).accept(new Reader());
   }
 
-  /** Every page of the repository. */
+  /** Returns all pages of the repository. */
   static List<Page> all() {
     return Stream.of("", "native", "src/doc", "src/doc/performance")
         .map(Path::of)
@@ -75,23 +75,23 @@ final class Page {
     return file;
   }
 
-  /** Whether it is about the library, not about its making. */
+  /** Returns whether the page is about the library, not about its development. */
   boolean isForUsers() {
     return file.equals(Path.of("README.md"))
         || (file.startsWith("src/doc") && !file.endsWith("developing.md"));
   }
 
-  /** Code within the text. */
+  /** Returns code within the text. */
   Stream<String> spans() {
     return spans.stream();
   }
 
-  /** Code between fences in a language. */
+  /** Returns code between fences in a language. */
   Stream<Block> blocks(String language) {
     return blocks.stream().filter(block -> block.language.equals(language));
   }
 
-  /** The languages of its blocks, without those given. */
+  /** Returns the languages of its blocks, without those given. */
   Set<String> languagesBut(Set<String> known) {
     Set<String> others = new HashSet<>();
     blocks.forEach(block -> others.add(block.language));
@@ -99,22 +99,22 @@ final class Page {
     return others;
   }
 
-  /** Lines of code of any kind but Java and XML, within the text and between fences. */
+  /** Returns lines of code of any kind except Java and XML, within the text and between fences. */
   Stream<String> commands() {
     return Stream.concat(spans.stream(), blocks("sh").flatMap(block -> block.text.lines()));
   }
 
-  /** Where links and pictures lead. */
+  /** Returns the targets of links and pictures. */
   List<String> links() {
     return links;
   }
 
-  /** Whether a link leads to a file. */
+  /** Returns whether a link leads to a file. */
   boolean linksTo(Path to) {
     return links.stream().anyMatch(link -> file.resolveSibling(link).normalize().equals(to));
   }
 
-  /** The anchor of a link to a heading, after the #. */
+  /** Returns the anchors of the headings, the part of a link after the #. */
   Set<String> anchors() {
     return anchors;
   }
@@ -150,7 +150,7 @@ final class Page {
 
     @Override
     public void visit(Heading heading) {
-      // The generator itself takes the lower case of the default locale.
+      // The generator itself uses the lower case of the default locale.
       anchors.add(ids.generateId(text(heading).toLowerCase(Locale.ROOT)));
       visitChildren(heading);
     }

@@ -22,7 +22,7 @@ import org.w3c.dom.NodeList;
 import org.xml.sax.InputSource;
 import org.xml.sax.SAXException;
 
-/** A project's POM, as far as pages tell of it. */
+/** The part of a project's POM that pages mention. */
 final class Pom {
   private static final Pom PARENT = new Pom(Path.of("src/build/pom.xml"), null);
   static final Pom MAIN = new Pom(Path.of("pom.xml"), PARENT);
@@ -44,7 +44,7 @@ final class Pom {
   private final Map<String, String> properties = new HashMap<>();
   private final Set<String> profiles = new TreeSet<>();
 
-  /** The POM in a file, which inherits from another. */
+  /** Reads the POM in a file, which inherits from another. */
   private Pom(Path file, Pom parent) {
     text = Page.read(file) + (parent == null ? "" : parent.text);
     project = parse(Page.read(file));
@@ -74,14 +74,14 @@ final class Pom {
     return properties.get("project.version");
   }
 
-  /** The profiles of all projects. */
+  /** Returns the profiles of all projects. */
   static Set<String> profiles() {
     Set<String> ids = new TreeSet<>(MAIN.profiles);
     ids.addAll(SPARK.profiles);
     return ids;
   }
 
-  /** Whether the library's POM or that of a user's project defines or uses a property. */
+  /** Returns whether the library's POM or that of a user's project defines or uses a property. */
   static boolean anyMentions(String property) {
     return MAIN.mentions(property) || USERS.stream().anyMatch(user -> user.mentions(property));
   }
@@ -92,7 +92,7 @@ final class Pom {
         || text.contains("${" + property + "}");
   }
 
-  /** The dependencies of a page that this project does not have, in that version. */
+  /** Returns the dependencies of a page that this project does not have, in that version. */
   static Stream<String> wrongDependencies(String xml) {
     Set<String> known = new TreeSet<>();
     MAIN.dependencies(MAIN.project).forEach(known::add);
@@ -110,7 +110,7 @@ final class Pom {
     return String.join(":", inherited("groupId"), child(project, "artifactId"), version());
   }
 
-  /** The dependencies with a classifier, each as group:artifact:version:classifier. */
+  /** Returns the dependencies with a classifier, each as group:artifact:version:classifier. */
   Set<String> classified() {
     Set<String> found = new TreeSet<>();
     dependencies(project).filter(d -> d.split(":").length == 4).forEach(found::add);
@@ -147,7 +147,7 @@ final class Pom {
     return children(parent, name).findFirst().orElseThrow().getTextContent();
   }
 
-  /** The elements of a name, or of any. */
+  /** Returns the child elements with a name, or all of them. */
   private static Stream<Element> children(Element parent, String name) {
     NodeList nodes = parent.getChildNodes();
     return IntStream.range(0, nodes.getLength())

@@ -16,8 +16,8 @@ import java.util.stream.Stream;
 import org.blocksparse.testing.ChildJvm;
 
 /**
- * A program that a page shows: a source file that begins as JBang wants it. The page has it without
- * its license, and without its package, which it has where other tests call it.
+ * A program that a page shows: a source file that begins as JBang requires. The page leaves out its
+ * license, and its package, which it has where other tests call it.
  */
 public record Program(Path source, String text) {
   private static final String BEGIN = "///usr/bin/env jbang ";
@@ -28,7 +28,7 @@ public record Program(Path source, String text) {
 
   private static final Pattern JAVA = Pattern.compile("(?m)^//JAVA (\\d+)\\+$");
 
-  /** All below a folder. */
+  /** Returns all programs below a folder. */
   public static List<Program> in(Path folder) {
     try (Stream<Path> files = Files.walk(folder)) {
       return files
@@ -42,24 +42,27 @@ public record Program(Path source, String text) {
     }
   }
 
-  /** The program of a file. */
+  /** Returns the program of a file. */
   static Program of(Path file) {
     return new Program(file, NOT_SHOWN.matcher(Page.read(file)).replaceAll("").strip());
   }
 
-  /** Whether it runs on the library alone. */
+  /** Returns whether it needs nothing but the library. */
   boolean needsTheLibraryAlone() {
     return text.lines()
         .filter(line -> line.startsWith("//DEPS "))
         .allMatch(line -> line.contains(LIBRARY));
   }
 
-  /** Whether it runs on the library alone, and without arguments: {@link ProgramsTest} does it. */
+  /**
+   * Returns whether it needs nothing but the library and no arguments: {@link ProgramsTest} runs
+   * it.
+   */
   boolean runsByItself() {
     return needsTheLibraryAlone() && !text.contains("args[0]");
   }
 
-  /** Lines of code, without imports and comments. */
+  /** Returns the number of lines of code, without imports and comments. */
   long lines() {
     return text.lines()
         .map(String::strip)
@@ -67,7 +70,7 @@ public record Program(Path source, String text) {
         .count();
   }
 
-  /** Whether it has these lines one after the other, at any depth of indentation. */
+  /** Returns whether it has these lines in sequence, at any indentation. */
   boolean hasExcerpt(String lines) {
     for (int depth = 0; depth <= 6; depth += 2) {
       if (("\n" + text + "\n").contains("\n" + indented(lines, depth))) {
@@ -81,7 +84,7 @@ public record Program(Path source, String text) {
     return lines.indent(depth).replaceAll("(?m)^ +$", "");
   }
 
-  /** Runs what the page shows, in a folder of its own: it prints what its comments say. */
+  /** Runs the program of the page in a folder of its own: it prints what its comments say. */
   public void check(Path folder) {
     Matcher java = JAVA.matcher(text);
     assumeTrue(!java.find() || Runtime.version().feature() >= Integer.parseInt(java.group(1)));

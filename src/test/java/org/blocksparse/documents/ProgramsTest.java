@@ -10,14 +10,14 @@ import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The programs of the pages, each started from its source as a user starts it. */
+/** Runs the programs of the pages, each from its source as a user runs it. */
 @Tag("packaged")
 final class ProgramsTest {
   @TempDir private Path folder;
 
   /**
-   * Those that need nothing but the library: what they need else is there where the others are.
-   * {@link PythonTest} runs the one that takes arguments.
+   * The programs that need nothing but the library; further programs run where their dependencies
+   * are. {@link PythonTest} runs the one that takes arguments.
    */
   static Stream<Program> programs() {
     return Program.in(Path.of("src")).stream().filter(Program::runsByItself);

@@ -31,8 +31,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * The Python of the pages, run by the system's. Needs its NumPy and safetensors: Debian's packages
- * python3-numpy and python3-safetensors.
+ * The Python of the pages, run by the system's interpreter. Needs its NumPy and safetensors:
+ * Debian's packages python3-numpy and python3-safetensors.
  */
 @Tag("packaged")
 final class PythonTest {
@@ -70,7 +70,7 @@ final class PythonTest {
     return Page.of(page).blocks("python").map(Page.Block::text).toList();
   }
 
-  /** Classes of unequal sizes, and outputs that are retired. */
+  /** The classes have unequal sizes, and some outputs are retired. */
   @Test
   void scoresWithAModel_asTheLibraryDoes() throws Exception {
     int[] classOf = IntStream.range(0, 50).map(output -> (int) Math.sqrt(output)).toArray();
@@ -111,7 +111,8 @@ final class PythonTest {
   }
 
   /**
-   * The page's Python writes what the page's Java learns from: each target has its own direction.
+   * The page's Python writes the input that the page's Java learns from: each target has its own
+   * direction.
    */
   @Test
   void handsOverWhatANetworkComputed() throws Exception {

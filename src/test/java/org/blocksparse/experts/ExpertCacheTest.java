@@ -52,7 +52,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Experts that are read when rows choose them: the bits of a layer in memory, exact counters. */
+/**
+ * Experts that are read when rows select them: the bits of a layer in memory, and exact counters.
+ */
 @ExtendWith(Seeded.class)
 final class ExpertCacheTest {
   private static final int EXPERTS = 11;
@@ -61,7 +63,7 @@ final class ExpertCacheTest {
   private static final int HIDDEN = 70;
   private static final int OUTPUTS = 33;
 
-  /** Of an expert: Q8_0 has 34 bytes for 32 inputs of 16 columns. */
+  /** The bytes of W1 of an expert: Q8_0 has 34 bytes for 32 inputs of 16 columns. */
   private static final long W1_BYTES = 34L * 16 * 2 * 9;
 
   private static final long EXPERT_BYTES = W1_BYTES + 34L * 16 * 3 * 3;
@@ -176,7 +178,7 @@ final class ExpertCacheTest {
       assertUse(layer, start, 3, 3, 3);
       apply(layer, x, 8);
       assertUse(layer, start, 3, 4, 4);
-      // The least used ones make room: of 6 and 8, the later one.
+      // The least used ones are evicted: of 6 and 8, the later one.
       apply(layer, x, 9);
       apply(layer, x, 3, 5, 6);
       assertUse(layer, start, 6, 5, 4);
@@ -197,7 +199,7 @@ final class ExpertCacheTest {
         layer.memoryUse());
   }
 
-  /** Whole prompts, one after the other, keep what fits: no expert makes room for one after it. */
+  /** Whole prompts, one after the other, keep what fits: no expert is evicted for a later one. */
   @Test
   void scansKeepWhatFits(Data data) throws IOException {
     Path file = saved(data, "layer", ElementType.Q8_0, false);
@@ -264,7 +266,7 @@ final class ExpertCacheTest {
     }
   }
 
-  /** Calls during close have the right output or throw; all memory goes. */
+  /** Calls during close return the right output or throw; all memory is freed. */
   @Test
   void isClosedWhileCallsRun(Data data) throws Exception {
     Path file = saved(data, "layer", ElementType.Q8_0, false);
@@ -308,7 +310,7 @@ final class ExpertCacheTest {
     }
   }
 
-  /** Truncated in the middle of W2: the last experts are gone, others are not. */
+  /** The file is truncated in the middle of W2: the last experts are lost, others are not. */
   @Test
   void aTruncatedExpertThrowsInTheCallThatNeedsIt(Data data) throws IOException {
     assumeTrue(!System.getProperty("os.name").startsWith("Windows"), "it cannot be truncated");
@@ -381,7 +383,7 @@ final class ExpertCacheTest {
     }
   }
 
-  /** An expert of several reads, each of which begins at no multiple of a block of the disk. */
+  /** An expert takes several reads, none of which begins at a multiple of a disk block. */
   @Test
   void readsLargeExpertsInPieces(Data data) throws IOException {
     assumeTrue(Backend.isNative(), "the Java kernels are slow");
@@ -395,7 +397,7 @@ final class ExpertCacheTest {
     }
   }
 
-  /** More rows of an expert than are kept between the products at a time. */
+  /** An expert gets more rows than are kept between the products at a time. */
   @Test
   void pinsExpertsOfManyRows(Data data) throws IOException {
     assumeTrue(Backend.isNative(), "the Java kernels are slow");
@@ -494,7 +496,7 @@ final class ExpertCacheTest {
     assertEquals(before, number("/proc/self/status", "VmLck:\\s+(\\d+)"));
   }
 
-  /** The number that a pattern finds in a file of the kernel. */
+  /** Returns the number that a pattern finds in a file of the kernel. */
   private static long number(String file, String pattern) throws IOException {
     Matcher found = Pattern.compile(pattern).matcher(Files.readString(Path.of(file)));
     assertTrue(found.find(), file);

@@ -120,7 +120,7 @@ public final class ExpertsFileTest {
     }
   }
 
-  /** The numbers of a gate are text in the file: any of them comes back, bit by bit. */
+  /** The numbers of a gate are text in the file: each is restored bit by bit. */
   @Test
   void numbersOfTheGateComeBack() throws IOException {
     SplittableRandom random = new SplittableRandom(Seed.value());
@@ -179,7 +179,7 @@ public final class ExpertsFileTest {
     }
   }
 
-  /** Training goes on as if it had not ended; without the state it begins anew. */
+  /** Training continues as if it had not been interrupted; without the state it begins anew. */
   @ParameterizedTest
   @CsvSource({"true, true", "true, false", "false, false"})
   void trainingGoesOn(boolean withState, boolean mapped) throws IOException {
@@ -201,7 +201,7 @@ public final class ExpertsFileTest {
         }
       }
       try (MixtureOfExperts again = MixtureOfExperts.load(file, options.withoutOptimizerState())) {
-        train(again, adam, 1); // the file is as it was
+        train(again, adam, 1); // the file is unchanged
       }
     }
   }
@@ -221,7 +221,9 @@ public final class ExpertsFileTest {
     }
   }
 
-  /** How far an output may be off by the type of weights and rows, for layers of this size. */
+  /**
+   * Returns the error bound of an output by the types of weights and rows, for layers of this size.
+   */
   private static float error(ElementType type) {
     return switch (type) {
       case FLOAT32 -> 0;
@@ -269,7 +271,7 @@ public final class ExpertsFileTest {
     }
   }
 
-  /** The rounded rows are what a layer without rounding is given, where nothing else is rounded. */
+  /** The rounded rows are the input of a layer without rounding, where nothing else is rounded. */
   @Test
   void rowsAreRoundedAsTheWeightsAre(Data data) {
     float[] rows = data.floats(Numbers.GAUSSIAN, 20 * 4);
@@ -310,7 +312,7 @@ public final class ExpertsFileTest {
     }
   }
 
-  /** As weights lie in files of others. */
+  /** Views in the layout of other libraries' files. */
   @Test
   void transposedViewsAreCopiedInOrder(Data data) throws IOException {
     float[] rows = data.floats(Numbers.GAUSSIAN, 5 * 2);
@@ -376,7 +378,7 @@ public final class ExpertsFileTest {
     assertEquals(new MemoryUse(0, 0), layer.memoryUse());
   }
 
-  /** Changes in the header of a right file, and the message for each. */
+  /** Changes in the header of a valid file, and the message for each. */
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',
@@ -404,7 +406,7 @@ public final class ExpertsFileTest {
     refuses(layer(), from, to, message);
   }
 
-  /** As above, of the metadata of a gate. */
+  /** Changes in the metadata of a gate, and the message for each. */
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',
@@ -476,7 +478,10 @@ public final class ExpertsFileTest {
     return Files.readAllBytes(file);
   }
 
-  /** Parameters of any type, state, gate, metadata: the copy goes on, and outlives the layer. */
+  /**
+   * The copy has parameters of any type, the state, the gate and the metadata; it continues, and
+   * outlives the layer.
+   */
   @ParameterizedTest
   @EnumSource(ElementType.class)
   void aCopyGoesOnAsTheLayerDoes(ElementType type) throws IOException {

@@ -45,7 +45,7 @@ final class ExpertsTrainingTest {
   private static final int HIDDEN = 5;
   private static final int OUTPUTS = 3;
 
-  /** So small that no number is likely to cross the kink of its activation. */
+  /** The step is so small that no number is likely to cross the kink of its activation. */
   private static final double STEP = 1e-7;
 
   private static MixtureOfExpertsBuilder builder(Activation activation) {
@@ -67,7 +67,9 @@ final class ExpertsTrainingTest {
     return tensors;
   }
 
-  /** Differences of the loss of an oracle in float64, around a parameter. */
+  /**
+   * Compares a gradient with differences of the loss of an oracle in float64, around a parameter.
+   */
   private static void assertGradient(
       String name, ExpertsOracle oracle, ToDoubleFunction<ExpertsOracle> loss, float[] gradient) {
     for (int i = 0; i < gradient.length; i++) {
@@ -178,7 +180,7 @@ final class ExpertsTrainingTest {
     }
   }
 
-  /** The same by the public parts, as callers had to write it. */
+  /** Composes a step from the public parts, as callers had to write it. */
   private static void composedStep(
       MixtureOfExperts layer,
       FloatTensor x,
@@ -309,7 +311,7 @@ final class ExpertsTrainingTest {
     }
   }
 
-  /** Of experts without rows nothing moves, and dropped pairs teach nothing. */
+  /** Experts without rows do not move, and dropped pairs have no gradient. */
   @Test
   void expertsWithoutRowsStayAsTheyAre(Data data) {
     MixtureOfExpertsBuilder builder = MixtureOfExperts.builder(INPUTS, HIDDEN, 4);
@@ -360,7 +362,7 @@ final class ExpertsTrainingTest {
     layers[1].close();
   }
 
-  /** An empty batch, and a batch of which all is dropped but two pairs. */
+  /** An empty batch, and a batch of which all but two pairs are dropped. */
   @Test
   void edgesOfBatches(Data data) {
     TopKGate gate = TopKGate.of(3, 2).withCapacity(1);
@@ -379,7 +381,7 @@ final class ExpertsTrainingTest {
     }
   }
 
-  /** After a step, what a pass has kept is not of the parameters any more. */
+  /** After a step, the buffers of a pass no longer match the parameters. */
   @Test
   void aPassIsForOneStep(Data data) {
     Optimizer sgd = Optimizer.sgd(0.1f);

@@ -33,7 +33,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Experts that are taken from files of llama.cpp. */
+/** Experts that are loaded from files of llama.cpp. */
 @ExtendWith(Seeded.class)
 final class GgufExpertsTest {
   private static final int EXPERTS = 3;
@@ -43,7 +43,7 @@ final class GgufExpertsTest {
 
   @TempDir private Path folder;
 
-  /** Small enough numbers, by tensor; dimensions are innermost first. */
+  /** Tensors of small numbers, by name; dimensions are innermost first. */
   private record Tensor(float[] values, long... dims) {}
 
   private static Tensor tensor(Data data, float scale, long... dims) {
@@ -73,7 +73,7 @@ final class GgufExpertsTest {
     return all;
   }
 
-  /** A file of block 2, whose experts are F32 or, by ggml's blocks of 32, Q8_0. */
+  /** Writes a file with block 2, whose experts are F32 or, by ggml's blocks of 32, Q8_0. */
   private Path write(Map<String, Tensor> tensors, boolean q8) throws IOException {
     return write(Map.of(), tensors, q8);
   }
@@ -123,7 +123,7 @@ final class GgufExpertsTest {
     }
   }
 
-  /** (out, in) as (in, out), for each expert. */
+  /** Returns a matrix (out, in) as (in, out), for each expert. */
   private static double[] turned(float[] values, int out, int in, boolean q8) {
     double[] turned = new double[values.length];
     for (int i = 0; i < values.length; i++) {
@@ -135,7 +135,7 @@ final class GgufExpertsTest {
     return turned;
   }
 
-  /** Rows of two arrays side by side. */
+  /** Returns the rows of two arrays side by side. */
   private static double[] sideBySide(double[] a, double[] b, int size) {
     double[] both = new double[2 * a.length];
     for (int i = 0; i < a.length; i++) {
@@ -195,7 +195,7 @@ final class GgufExpertsTest {
     }
   }
 
-  /** The dense layer of Gemma 4, beside its experts, is one expert that gets every row. */
+  /** The dense layer of Gemma 4, beside its experts, becomes one expert that gets every row. */
   @Test
   void denseLayersAreOneExpert(Data data) throws IOException {
     Map<String, Tensor> tensors = new LinkedHashMap<>();
@@ -228,7 +228,7 @@ final class GgufExpertsTest {
     }
   }
 
-  /** A model of Q4_K_M has weights of both, and a file of the layer keeps them. */
+  /** A model of Q4_K_M has weights of both types, and a file of the layer keeps them. */
   @Test
   void superblocksKeepTheirTypes(Data data) throws IOException {
     int size = 256;
@@ -292,7 +292,7 @@ final class GgufExpertsTest {
     }
   }
 
-  /** Matrices (out, in) as blocks (in, out). */
+  /** Returns matrices (out, in) as blocks (in, out). */
   private static FloatTensor turned(FloatTensor m, int iBlocks, int oBlocks, int size) {
     FloatTensor blocks = FloatTensor.of(m.toArray(), oBlocks, iBlocks, size, size);
     return FloatTensor.of(blocks.transposeBlocks().toArray(), iBlocks, oBlocks, size, size);
@@ -319,7 +319,9 @@ final class GgufExpertsTest {
     }
   }
 
-  /** One call loads the experts of each architecture; their output is that of ggml's own graph. */
+  /**
+   * One call loads the experts of each architecture; their output equals that of ggml's own graph.
+   */
   @ParameterizedTest
   @MethodSource("fixtures")
   void haveTheOutputOfGgml(Path file) throws IOException {
@@ -333,7 +335,7 @@ final class GgufExpertsTest {
       for (float value : wanted) {
         largest = Math.max(largest, Math.abs(value));
       }
-      // Terms are no larger than that: one rounding each, and those of gates and activation.
+      // No term is larger than this: one rounding each, and those of gates and activation.
       double bound = (layer.inputs() + layer.hidden() + 16) * 0x1p-24 * largest;
       if (layer.activation() == Activation.GEGLU_TANH) {
         bound += 0x1p-10 * largest; // ggml rounds GELU and its input to float16
@@ -374,7 +376,7 @@ final class GgufExpertsTest {
     assertEquals(wanted, gates);
   }
 
-  /** Keys of a model of this test, and others. */
+  /** Returns the keys of a model of this test, and others. */
   private static Map<String, Object> keys(Object... others) {
     Map<String, Object> keys = new LinkedHashMap<>();
     keys.put("general.architecture", "llama");
@@ -389,7 +391,7 @@ final class GgufExpertsTest {
     return keys;
   }
 
-  /** Keys may be lists, of which each block has an element, and come before the defaults. */
+  /** Keys may be lists with an element for each block, and override the defaults. */
   @Test
   void keysMayBeOfEachBlock(Data data) throws IOException {
     Map<String, Object> keys =

@@ -33,8 +33,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /**
- * Experts that are taken from models of Hugging Face. The layers that ggml computes, in files of
- * llama.cpp, are written by the names of transformers: the layers are the same, to the bit.
+ * Experts that are loaded from models of Hugging Face. The layers that ggml computes, in files of
+ * llama.cpp, are written by the names of transformers: the layers are equal to the bit.
  */
 @ExtendWith(Seeded.class)
 final class HuggingFaceExpertsTest {
@@ -63,7 +63,7 @@ final class HuggingFaceExpertsTest {
     tensors.floats(name, type, values, dims);
   }
 
-  /** A tensor of a file of llama.cpp. */
+  /** Returns a tensor of a file of llama.cpp. */
   private static float[] of(GgufFile file, String name) throws IOException {
     try (FloatTensor floats = file.floats("blk.1." + name)) {
       return floats.toArray();
@@ -130,7 +130,7 @@ final class HuggingFaceExpertsTest {
     return GgufFile.open(Path.of("src/test/resources/gguf/experts-" + name + ".gguf"));
   }
 
-  /** The keys of config.json that a file of llama.cpp has by other names. */
+  /** Sets the keys of config.json, which a file of llama.cpp has by other names. */
   private void configure(GgufFile file, String modelType) throws IOException {
     Map<String, Object> keys = file.metadata();
     String architecture = keys.get("general.architecture") + ".";
@@ -200,7 +200,7 @@ final class HuggingFaceExpertsTest {
         config.put("norm_topk_prob", Boolean.valueOf(norm));
       }
       if (!root.equals("model.")) {
-        // The keys of a model of several kinds of input are those of its text.
+        // For a model of several kinds of input, the keys of its text model count.
         String ofText =
             config.entrySet().stream()
                 .map(entry -> '"' + entry.getKey() + "\": " + json(entry.getValue()))
@@ -238,7 +238,7 @@ final class HuggingFaceExpertsTest {
     }
   }
 
-  /** Gpt-oss: MXFP4 is kept as it is, outputs alternate, and so do their biases. */
+  /** gpt-oss: MXFP4 is kept in its type, outputs alternate, and so do their biases. */
   @Test
   void gptOssIsKept(Data data) throws IOException {
     int experts = 4;
@@ -306,7 +306,7 @@ final class HuggingFaceExpertsTest {
     return bytes;
   }
 
-  /** Replaces a matrix by one of FP8, or of 4 bits whose scales are float16. */
+  /** Replaces a matrix by one of FP8, or of 4 bits with float16 scales. */
   private void quantize(String name, boolean fp8, Data data, int rows, int columns) {
     tensors.remove(name);
     if (fp8) {
@@ -475,7 +475,7 @@ final class HuggingFaceExpertsTest {
     refused("config.json: swiglu_limit: expected 7.0, as of gpt-oss, but was 8.0");
   }
 
-  /** Each architecture has a name in one kind of files at least, and no name is of two. */
+  /** Each architecture has a name in at least one kind of files, and no name occurs twice. */
   @Test
   void theTableOfArchitecturesIsThatOfThePage() throws IOException {
     long names =
@@ -501,14 +501,16 @@ final class HuggingFaceExpertsTest {
     assertEquals(expected, relative, 0.25 * expected);
   }
 
-  /** Such scales are in files whose {@code scale_fmt} is {@code ue8m0}. */
+  /** Files whose {@code scale_fmt} is {@code ue8m0} have such scales. */
   @ParameterizedTest
   @EnumSource(names = {"FLOAT32", "BFLOAT16", "PACKED_BFLOAT16"})
   void fp8WithPowersOfTwoIsKept(ElementType type, Data data) throws IOException {
     assertEquals(0, errorOfFp8(type, data, 0x1p-7f, 0x1p-6f, 0x1p-9f, 0x1p-8f));
   }
 
-  /** The error of weights of FP8 with Gaussian values, of their root mean square. */
+  /**
+   * Returns the error of weights of FP8 with Gaussian values, relative to their root mean square.
+   */
   private double errorOfFp8(ElementType type, Data data, float... scales) throws IOException {
     int size = 256;
     float[] values = data.floats(Numbers.GAUSSIAN, (long) size * size);
@@ -538,7 +540,7 @@ final class HuggingFaceExpertsTest {
     }
   }
 
-  /** The code of E4M3 that is nearest to a number. */
+  /** Returns the code of E4M3 that is nearest to a number. */
   private static byte e4m3(float value) {
     int exponent = Math.max(-6, Math.getExponent(value));
     long fraction = Math.round(Math.abs(value) / Math.scalb(1.0, exponent - 3));

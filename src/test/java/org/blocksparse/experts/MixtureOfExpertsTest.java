@@ -43,7 +43,7 @@ final class MixtureOfExpertsTest {
           new Sizes(0, 3, 2, 3, 3, 1),
           new Sizes(41, 13, 17, 13, 7, 3));
 
-  /** Random parameters of a layer, so small that rounding does not hide what is wrong. */
+  /** Returns random parameters of a layer, so small that rounding hides no error. */
   static Map<String, FloatTensor> parameters(
       Data data, MixtureOfExpertsBuilder builder, boolean biases) {
     Map<String, FloatTensor> all = new LinkedHashMap<>();
@@ -139,7 +139,7 @@ final class MixtureOfExpertsTest {
     }
   }
 
-  /** A layer of one expert needs neither gate nor routing. */
+  /** A layer of one expert needs neither a gate nor a routing. */
   @Test
   void theOnlyExpertGetsAllRows(Data data) {
     MixtureOfExpertsBuilder builder = MixtureOfExperts.builder(5, 3, 1).outputs(2);
@@ -159,7 +159,7 @@ final class MixtureOfExpertsTest {
   @Test
   void takesTheRoutingOfTheCaller(Data data) {
     MixtureOfExpertsBuilder builder = MixtureOfExperts.builder(5, 3, 4).outputs(2);
-    int[] chosen = {2, 2, 0, 2, 0, 0, 3, 2}; // nobody has 1
+    int[] chosen = {2, 2, 0, 2, 0, 0, 3, 2}; // no row has expert 1
     float[] gates = data.floats(Numbers.GAUSSIAN, chosen.length);
     float[] rows = data.floats(Numbers.GAUSSIAN, 4 * 5);
     try (MixtureOfExperts layer = builder.build(parameters(data, builder, true));
@@ -181,10 +181,10 @@ final class MixtureOfExpertsTest {
     }
   }
 
-  /** Whole numbers have no rounding, whatever the order of sums is. */
+  /** Integers are exact in any order of the sums. */
   @Test
   void wholeNumbersAreExactInBandsAsWell(Data data) {
-    int hidden = 1 << 16; // so that a band has 32 pairs
+    int hidden = 1 << 16; // makes 32 pairs a band
     int batch = 37;
     MixtureOfExpertsBuilder builder =
         MixtureOfExperts.builder(1, hidden, 5).outputs(3).activation(Activation.RELU);
@@ -197,8 +197,8 @@ final class MixtureOfExpertsTest {
                     name,
                     FloatTensor.of(
                         data.floats(Numbers.SMALL_INTEGERS, shape.size()), shape.toArray())));
-    int[] chosen = data.indices(batch * 3L, 4); // nobody has 4
-    Arrays.fill(chosen, 0, 60, 2); // one that is split
+    int[] chosen = data.indices(batch * 3L, 4); // no row has expert 4
+    Arrays.fill(chosen, 0, 60, 2); // a row that is split
     float[] rows = data.floats(Numbers.SMALL_INTEGERS, batch);
     float[] gates = new float[chosen.length];
     IntStream.range(0, gates.length).forEach(i -> gates[i] = data.below(3) - 1);
@@ -220,7 +220,7 @@ final class MixtureOfExpertsTest {
     }
   }
 
-  /** Dropped pairs have no output; a row of which all were dropped gets 0. */
+  /** Dropped pairs have no output; a row whose pairs are all dropped gets 0. */
   @Test
   void capacityDropsPairs(Data data) {
     TopKGate gate = TopKGate.of(3, 2).withCapacity(2);
@@ -290,7 +290,7 @@ final class MixtureOfExpertsTest {
     }
   }
 
-  /** A row with NaN has a NaN output, and no other has. */
+  /** A row with NaN has a NaN output, and no other row has. */
   @Test
   void nanStaysInItsRow(Data data) {
     float[] rows = data.floats(Numbers.GAUSSIAN, 5 * 6);
@@ -313,7 +313,7 @@ final class MixtureOfExpertsTest {
         FloatTensor x = FloatTensor.zeros(3000, 4);
         FloatTensor out = FloatTensor.zeros(3000, 4)) {
       long before = FloatTensor.allocatedBytes();
-      layer.apply(x, out); // 49 MB of z, 25 MB of what comes out of it
+      layer.apply(x, out); // 49 MB of z, and 25 MB of its activation
       long taken = FloatTensor.allocatedBytes() - before;
       assertTrue(taken < 20 << 20, () -> taken + " bytes");
     }

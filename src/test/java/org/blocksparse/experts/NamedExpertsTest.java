@@ -32,7 +32,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Layers made of matrices (out, in) that have names, and of W1 as two. */
+/** Layers made of named matrices (out, in), with W1 as one tensor or as two. */
 @ExtendWith(Seeded.class)
 final class NamedExpertsTest {
   private static final int EXPERTS = 3;
@@ -43,7 +43,7 @@ final class NamedExpertsTest {
 
   @TempDir private Path folder;
 
-  /** A model's matrices, by the names that are asked for. */
+  /** Returns a model's matrices, by the requested names. */
   private static Map<String, FloatTensor> matrices(Data data) {
     Map<String, FloatTensor> all = new LinkedHashMap<>();
     all.put("gate.weight", floats(data, EXPERTS, INPUTS));
@@ -75,7 +75,7 @@ final class NamedExpertsTest {
     return builder.build(model, UnaryOperator.identity(), type);
   }
 
-  /** The same numbers by the names of the layer: gate and up each by itself, or as one. */
+  /** Returns the same numbers by the names of the layer: gate and up separate, or as one. */
   private static Map<String, FloatTensor> parameters(Map<String, FloatTensor> all, boolean halves) {
     Map<String, FloatTensor> made = new HashMap<>();
     made.put("Wg", turned(all, 1, 1, "gate"));
@@ -92,7 +92,9 @@ final class NamedExpertsTest {
     return made;
   }
 
-  /** Blocks (in, out) of matrices side by side, whose names have the expert's number for #. */
+  /**
+   * Returns blocks (in, out) of matrices side by side, whose names have the expert's number for #.
+   */
   private static FloatTensor turned(
       Map<String, FloatTensor> all, int iBlocks, int oBlocks, String... names) {
     Shape shape = all.get(names[0].replace('#', '0') + ".weight").shape();
@@ -138,7 +140,7 @@ final class NamedExpertsTest {
                 assertArrayEquals(floats(parameter), floats(actual.parameters().get(name)), name));
   }
 
-  /** A layer of a type has the weights of the layer of floats in that type. */
+  /** A layer of a type has the weights of a layer of floats converted to that type. */
   @ParameterizedTest
   @EnumSource(ElementType.class)
   void takesMatricesByTheirNames(ElementType type, Data data) throws IOException {

@@ -38,8 +38,8 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Layers of packed experts, which have a kernel of their own: the bits of the products, activations
- * and gates that they are made of, on all kernels and for each type.
+ * Layers of packed experts, which have a kernel of their own: it gives the bits of the separate
+ * products, activations and gates, on all kernels and for each type.
  */
 @ExtendWith(Seeded.class)
 final class PackedExpertsTest {
@@ -48,7 +48,7 @@ final class PackedExpertsTest {
   private static final Sizes[] SIZES = {
     new Sizes(1, 40, 70, 33, 3, 2),
     new Sizes(0, 3, 2, 3, 3, 1),
-    new Sizes(130, 32, 24, 16, 2, 1) // more rows of an expert than one tile has
+    new Sizes(130, 32, 24, 16, 2, 1) // more rows of an expert than one tile holds
   };
 
   static Stream<Arguments> kernelsAndTypes() {
@@ -60,7 +60,7 @@ final class PackedExpertsTest {
                     .map(type -> Arguments.of(kernels, type)));
   }
 
-  /** Tiles of AMX add up bfloat16 in another order, of rows that follow each other. */
+  /** AMX tiles of consecutive rows add up bfloat16 in another order. */
   private static float delta(KernelsUnderTest kernels, ElementType type) {
     boolean byTiles =
         type == ElementType.PACKED_BFLOAT16 && kernels.kernels().products().readsRowsInOrder();
@@ -85,7 +85,7 @@ final class PackedExpertsTest {
     }
   }
 
-  /** Samples with random experts, one of which nobody may have, and gates of any sign. */
+  /** Returns samples with random experts, one of which may get no row, and gates of any sign. */
   private static Routing routing(Data data, Sizes s) {
     try (IntTensor experts =
             IntTensor.of(data.indices((long) s.batch() * s.k(), s.experts()), s.batch(), s.k());
@@ -101,7 +101,7 @@ final class PackedExpertsTest {
     return FloatTensor.of(values, s.batch(), s.inputs());
   }
 
-  /** The mixture by public parts, with floats between the products. */
+  /** Returns the mixture by public parts, with floats between the products. */
   private static float[] byParts(
       MixtureOfExperts layer, FloatTensor x, Routing routing, Workers workers) {
     BlockPlan up = routing.toExperts().withWorkers(workers);
@@ -126,7 +126,7 @@ final class PackedExpertsTest {
   }
 
   /**
-   * Rows between the products are in the format of the second one, whatever the first one reads.
+   * Rows between the products have the format of the second product, whatever the first one reads.
    */
   @ParameterizedTest(name = "{0} {1}")
   @MethodSource("kernelsAndTypes")
@@ -188,7 +188,7 @@ final class PackedExpertsTest {
     }
   }
 
-  /** A shared expert of its own type is a layer of its own, whose output is added. */
+  /** A shared expert with its own type is a layer of its own, whose output is added. */
   @ParameterizedTest(name = "{0} {1}")
   @MethodSource("kernelsAndTypes")
   void addASharedExpert(KernelsUnderTest kernels, ElementType type, Data data) {
@@ -232,7 +232,7 @@ final class PackedExpertsTest {
     }
   }
 
-  /** Tiles of AMX read copies of rows in order; with copies, other kernels have the same bits. */
+  /** AMX tiles read copies of rows in order; with copies, other kernels give the same bits. */
   @Test
   void copiesOfRowsChangeNoBits(Data data) {
     Sizes s = new Sizes(70, 40, 33, 20, 3, 2);
@@ -269,7 +269,7 @@ final class PackedExpertsTest {
     }
   }
 
-  /** All kernels have the bits of the reference, but for sums of bfloat16 by tiles. */
+  /** All kernels give the bits of the reference, except for sums of bfloat16 by tiles. */
   @ParameterizedTest(name = "{0} {1}")
   @MethodSource("kernelsAndTypes")
   void areThoseOfTheReference(KernelsUnderTest kernels, ElementType type, Data data) {
@@ -292,7 +292,7 @@ final class PackedExpertsTest {
     }
   }
 
-  /** A capacity drops pairs; what is left is added up in the same order by any workers. */
+  /** A capacity drops pairs; the rest is added up in the same order by any number of workers. */
   @Test
   void bitsDoNotDependOnTheWorkers(Data data) {
     TopKGate gate = TopKGate.of(5, 2).withCapacity(40);
@@ -319,7 +319,7 @@ final class PackedExpertsTest {
     }
   }
 
-  /** More pairs than are kept between the products at a time, of one expert as well. */
+  /** More pairs than are kept between the products at a time, also for one expert. */
   @Test
   void addUpWhatIsTakenInParts(Data data) {
     assumeTrue(Backend.isNative(), "the Java kernels are slow");
@@ -337,7 +337,7 @@ final class PackedExpertsTest {
     }
   }
 
-  /** Besides weights and result, 1024 tokens of Qwen's shapes take no more than this. */
+  /** The bound on memory for 1024 tokens of Qwen's shapes, besides weights and result. */
   @Test
   void memoryOfManyTokens() {
     assumeTrue(Backend.isNative(), "the Java kernels are slow");

@@ -23,7 +23,7 @@ import org.blocksparse.testing.Seeded;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
-/** A gate against its definition in float64, and its gradient against differences of that. */
+/** A gate against its definition in float64, and its gradient against differences of it. */
 @ExtendWith(Seeded.class)
 final class TopKGateTest {
   private static final double U = 0x1p-24;
@@ -53,7 +53,10 @@ final class TopKGateTest {
     }
   }
 
-  /** The definition: the k best by sorting all, then what is kept by walking choice by choice. */
+  /**
+   * The definition: the k best by sorting all logits, then the kept pairs by walking choice by
+   * choice.
+   */
   @SuppressWarnings("ArrayRecordComponent")
   private record Oracle(double[] logits, int experts, int k, Variant variant, int capacity) {
     int batch() {
@@ -115,7 +118,7 @@ final class TopKGateTest {
       return kept;
     }
 
-    /** The gates of those that are kept; with what was chosen for other logits. */
+    /** Returns the gates of the kept pairs, with choices made for other logits. */
     double[] gates(int[][] chosen, boolean[][] kept) {
       List<Double> gates = new ArrayList<>();
       for (int sample = 0; sample < batch(); sample++) {
@@ -185,7 +188,7 @@ final class TopKGateTest {
     }
   }
 
-  /** As in DeepSeek V2 and V3, GLM, Kimi and Gemma, and all of it at once. */
+  /** The variants of DeepSeek V2 and V3, GLM, Kimi and Gemma, and all of them at once. */
   @Test
   void variantsAreTheirDefinition(Data data) {
     for (Sizes s : SIZES) {
@@ -220,7 +223,7 @@ final class TopKGateTest {
     }
   }
 
-  /** Sigmoids that are so small that they would divide 0 by 0. */
+  /** Sigmoids that are so small that normalization would divide 0 by 0. */
   @Test
   void smallSigmoidsAreDividedByASmallNumber() {
     float inf = Float.POSITIVE_INFINITY;
@@ -304,7 +307,10 @@ final class TopKGateTest {
     return loss;
   }
 
-  /** A sample goes to its experts, which give it back as it is: the sum of its gates times it. */
+  /**
+   * A sample goes to its experts, which return it unchanged: the output is the sum of its gates
+   * times it.
+   */
   @Test
   void plansLeadToTheExpertsAndBack() {
     float[] logits = {3, 2, 1, 3, 1, 2, 9, 0, 8};
@@ -342,7 +348,7 @@ final class TopKGateTest {
             routing.toString());
       }
       assertTrue(FloatTensor.allocatedBytes() <= before, "a closed routing holds memory");
-      before = limited ? FloatTensor.allocatedBytes() : before; // what products need is kept
+      before = limited ? FloatTensor.allocatedBytes() : before; // products keep their buffers
     }
   }
 
@@ -374,7 +380,7 @@ final class TopKGateTest {
     }
   }
 
-  /** Logits that no exponential could take. */
+  /** Logits whose exponentials would overflow. */
   @Test
   void hugeLogitsAreNoTrouble() {
     float[] logits = {1e38f, -1e38f, 3e38f, -3e38f};
@@ -411,7 +417,7 @@ final class TopKGateTest {
     }
   }
 
-  /** The bias makes the improbable one the choice, whose probability is 0 as a float. */
+  /** The bias selects the improbable expert, whose probability is 0 as a float. */
   @Test
   void gatesOfImprobableExpertsAreNumbers() {
     try (FloatTensor logits = FloatTensor.of(new float[] {200, 0}, 1, 2);

@@ -44,7 +44,7 @@ final class ClassLoaderTest {
     return jvm.run(ClassLoaderProgram.class, what, folder.toString());
   }
 
-  /** A handler of signals that went with its loader would end the process at the next fault. */
+  /** A signal handler that was unloaded with its loader would end the process at the next fault. */
   @Test
   void loadersComeAndGo() {
     ChildJvm.Result result = run(jvm(), "each");
@@ -52,7 +52,7 @@ final class ClassLoaderTest {
     assertTrue(result.output().contains("the JVM answers a fault"), result::toString);
   }
 
-  /** JavaCPP above several copies of this library: one of them has the native code. */
+  /** With JavaCPP above several copies of this library, one copy has the native code. */
   @Test
   void aSecondLoaderBelowOneJavaCppIsToldWhatToDo() {
     ChildJvm.Result result =

@@ -16,7 +16,10 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The common part of tests of an installation: JVMs with its class path, and their output. */
+/**
+ * The common part of installation tests: JVMs with the class path of an installation, and their
+ * output.
+ */
 @Tag("packaged")
 abstract class Installation {
   static final String PLATFORM = Loader.getPlatform();
@@ -41,7 +44,7 @@ abstract class Installation {
     return isNativeJarOf("blocksparse", name);
   }
 
-  /** Whether a file name is that of an artifact's libraries for this platform. */
+  /** Returns whether a file name is that of an artifact's libraries for this platform. */
   static boolean isNativeJarOf(String artifact, String name) {
     return name.startsWith(artifact + "-") && name.endsWith("-" + PLATFORM + ".jar");
   }
@@ -50,7 +53,7 @@ abstract class Installation {
     return name.matches("blocksparse-[^-]*(-SNAPSHOT|-beta-\\d+)?\\.jar");
   }
 
-  /** The jars of a JVM's class path that are modules, as a module path. */
+  /** Returns the jars of a JVM's class path that are modules, as a module path. */
   static String modulePath(ChildJvm jvm) {
     return jvm
         .entries(name -> name.matches("(blocksparse|javacpp|openblas|jackson-core)-.*\\.jar"))

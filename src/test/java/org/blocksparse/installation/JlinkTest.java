@@ -14,8 +14,8 @@ import java.util.spi.ToolProvider;
 import org.junit.jupiter.api.Test;
 
 /**
- * A user's program as an image of its own: neither a JDK nor a class path is there any more, nor
- * the module that could record events.
+ * A user's program as a runtime image: without a JDK, a class path, or the module that could record
+ * events.
  */
 final class JlinkTest extends Installation {
   private static final String MODULE = "module hello { requires org.blocksparse; }";
@@ -55,7 +55,8 @@ final class JlinkTest extends Installation {
         "--add-modules",
         "hello," + NATIVE_MODULE,
         "--add-options",
-        " --add-modules=" + NATIVE_MODULE, // resolved at start, or the loader does not see them
+        " --add-modules="
+            + NATIVE_MODULE, // resolved at start: otherwise the loader does not see them
         "--output",
         image.toString());
     String modules = Files.readString(image.resolve("release"));

@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Test;
 
 /** The folder to which JavaCPP extracts libraries. */
 final class LibraryCacheTest extends Installation {
-  /** JavaCPP takes a library of the same path, size and time for the same library. */
+  /** JavaCPP takes a library with the same path, size and time for the same library. */
   @Test
   void eachBuildHasAFolderOfItsOwn() throws IOException {
     ChildJvm.Result result = jvm().run(ProductProgram.class);
@@ -43,7 +43,7 @@ final class LibraryCacheTest extends Installation {
     }
   }
 
-  /** A place for the cache in which nothing can be written, not even by root. */
+  /** Returns a place for the cache that not even root can write to. */
   private Path unwritable() throws IOException {
     return Files.createFile(folder.resolve("file"));
   }
@@ -60,7 +60,10 @@ final class LibraryCacheTest extends Installation {
     assertContains(result, "is in a writable folder that may hold executables");
   }
 
-  /** Mounted in a name space of its own, which needs root, or a system that lets anyone have it. */
+  /**
+   * Mounts it in a name space of its own, which needs root, or a system that permits this to all
+   * users.
+   */
   @Test
   void cacheThatMayNotHoldExecutables() throws IOException, InterruptedException {
     Path cache = Files.createDirectory(folder.resolve("noexec"));

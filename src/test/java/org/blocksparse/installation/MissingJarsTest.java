@@ -26,7 +26,7 @@ final class MissingJarsTest extends Installation {
           + PLATFORM
           + ", or org.blocksparse:blocksparse-platform, which has all of them";
 
-  /** Each artifact, and a pattern of its jar. */
+  /** Returns each artifact with a pattern of its jar. */
   static Stream<Arguments> artifacts() {
     String classifier = " with the classifier " + PLATFORM;
     return Stream.of(
@@ -42,7 +42,7 @@ final class MissingJarsTest extends Installation {
     return result.output().lines().filter(line -> line.startsWith(name + " ")).toList();
   }
 
-  /** The names of ours and of those of all artifacts, in the order of the report. */
+  /** Returns the names of our jars and of those of all artifacts, in the order of the report. */
   private static String neededJars(ChildJvm jvm) {
     Stream<Path> others =
         artifacts().map(each -> jvm.entry(name -> name.matches(each.get()[0] + "\\.jar")));
@@ -87,7 +87,7 @@ final class MissingJarsTest extends Installation {
     assertContains(result, MISSING);
   }
 
-  /** A jar on the module path is no part of the program until its module is asked for. */
+  /** A jar on the module path is not part of the program until its module is required. */
   @Test
   void moduleOfTheLibraryIsNotAskedFor() {
     ChildJvm jvm = jvm();
@@ -103,7 +103,7 @@ final class MissingJarsTest extends Installation {
     assertContains(jvm.runProgram(program), line("kernels", "native"));
   }
 
-  /** The jar that is there is for another platform than this machine's. */
+  /** The jar is for another platform than this machine's. */
   @Test
   void nativeLibraryForAnotherPlatform() {
     ChildJvm.Result result =

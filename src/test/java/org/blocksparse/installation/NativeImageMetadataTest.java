@@ -43,8 +43,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * The metadata for GraalVM's native-image against what it must name. No image is built here: what
- * the JNI code looks up is read from its source, and what JavaCPP's loader looks up from the
+ * The metadata for GraalVM's native-image against what it must name. No image is built here: the
+ * lookups of the JNI code are read from its source, and those of JavaCPP's loader from the
  * annotations that it reads.
  */
 @Tag("packaged")
@@ -71,7 +71,7 @@ final class NativeImageMetadataTest {
     Arrays.stream(classPath.split(File.pathSeparator))
         .filter(entry -> entry.matches(".*(blocksparse|javacpp|openblas)-[^/\\\\]*\\.jar"))
         .map(Path::of)
-        .filter(Files::exists) // that of the libraries is not there after -Dnative.skip
+        .filter(Files::exists) // the jar of the libraries is missing after -Dnative.skip
         .forEach(JARS::add);
     assertFalse(JARS.isEmpty(), classPath);
   }
@@ -115,7 +115,7 @@ final class NativeImageMetadataTest {
     }
   }
 
-  /** Ours, and those that bytedeco's jars bring. */
+  /** Returns our entries, and those in bytedeco's jars. */
   private static Entries all(String file) throws IOException {
     Entries all = new Entries(new HashMap<>(), new ArrayList<>());
     visitJars(

@@ -22,7 +22,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** Machines that have an OpenBLAS of their own, under the name that ours is linked with. */
+/** Machines with an OpenBLAS of their own, under the name that ours is linked with. */
 final class OpenBlasTest extends Installation {
   private static final List<String> LIBRARIES =
       List.of("libgcc_s.so.1", "libquadmath.so.0", "libgfortran.so.5", "libopenblas.so.0");
@@ -35,7 +35,7 @@ final class OpenBlasTest extends Installation {
     assumeTrue(PLATFORM.startsWith("linux"), "libraries of Linux");
   }
 
-  /** The machine's library is a copy of the right one, in another place. */
+  /** The machine's library is a copy of the right one in another place. */
   @BeforeEach
   void setUp() throws IOException {
     jvm = jvm();
@@ -86,7 +86,7 @@ final class OpenBlasTest extends Installation {
         "does not load: org.bytedeco:openblas with the classifier " + PLATFORM + " is missing");
   }
 
-  /** It works for who has run it with the jar before, and for nobody else. */
+  /** An extracted library works for a user who has run it with the jar before, and for no other. */
   @Test
   void thatOfAnEarlierRunIsNoStandInForTheJar() {
     assertEquals(0, jvm.run(ProductProgram.class).exit());
@@ -97,7 +97,7 @@ final class OpenBlasTest extends Installation {
         "does not load: org.bytedeco:openblas with the classifier " + PLATFORM + " is missing");
   }
 
-  /** Whether or not this very machine has one. */
+  /** The result does not depend on whether this machine has one. */
   @Test
   void withoutTheJarNothingRuns() {
     ChildJvm.Result result = jvm.without(OpenBlasTest::isJar).run(ProductProgram.class);
@@ -107,7 +107,7 @@ final class OpenBlasTest extends Installation {
         result, "org.bytedeco:openblas with the classifier " + PLATFORM + " are on the class path");
   }
 
-  /** JavaCPP's own way to say that a library of the machine is wanted. */
+  /** JavaCPP's own option to request a library of the machine. */
   @Test
   void thatOfTheMachineIsUsedOnRequest() {
     ChildJvm.Result result =
@@ -119,7 +119,7 @@ final class OpenBlasTest extends Installation {
     assertFalse(result.output().contains("WARNING"), result::toString);
   }
 
-  /** An OpenBLAS may be built without what C programs call; here it has another name. */
+  /** An OpenBLAS may be built without the C interface; here its functions have another name. */
   @Test
   void oneWithoutCblasIsAnErrorWithTheRemedy() throws IOException {
     String bytes = Files.readString(ofTheMachine, ISO_8859_1);
@@ -136,7 +136,7 @@ final class OpenBlasTest extends Installation {
     assertContains(result, "take its folder out of LD_LIBRARY_PATH and java.library.path");
   }
 
-  /** The system's linker takes the first library of a name; nothing of ours could change that. */
+  /** The system's linker takes the first library of a name, and this library cannot change that. */
   @Test
   void ifOtherCodeWasFirstItsOwnIsUsedWithAWarning() {
     ChildJvm.Result result =

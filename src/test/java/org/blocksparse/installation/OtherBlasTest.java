@@ -9,11 +9,12 @@ import org.blocksparse.testing.ChildJvm;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Another user of the same OpenBLAS in the process, who wants two threads of it. */
+/** Another user of the same OpenBLAS in the process, which sets it to two threads. */
 final class OtherBlasTest extends Installation {
   /**
    * Both get right results, whatever the number of threads; this library sets it to 1 where its
-   * kernels may call OpenBLAS, unless it must keep it. The self-test is no reason to call it.
+   * kernels may call OpenBLAS, unless told to keep it. The self-test does not call it for that
+   * alone.
    */
   @ParameterizedTest
   @CsvSource({

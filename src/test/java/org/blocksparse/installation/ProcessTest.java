@@ -13,7 +13,7 @@ import org.blocksparse.programs.ProductProgram;
 import org.blocksparse.testing.ChildJvm;
 import org.junit.jupiter.api.Test;
 
-/** The start of a process: the properties of the library, languages, and its memory. */
+/** The start of a process: the properties of the library, languages, and memory. */
 final class ProcessTest extends Installation {
   @Test
   void javaKernelsCanBeAskedFor() {
@@ -76,7 +76,10 @@ final class ProcessTest extends Installation {
     assertContains(result, line("products", "register tiles for all products"));
   }
 
-  /** One in which ASCII has two bytes. Java 17 takes it for all texts, later ones for some. */
+  /**
+   * An encoding in which ASCII has two bytes. Java 17 uses it for all texts, later versions for
+   * some.
+   */
   @Test
   void anotherDefaultEncoding() {
     ChildJvm.Result result = jvm().property("file.encoding", "UTF-16BE").run(ProductProgram.class);

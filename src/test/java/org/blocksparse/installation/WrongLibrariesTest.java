@@ -21,9 +21,9 @@ import org.blocksparse.programs.ProductProgram;
 import org.blocksparse.testing.ChildJvm;
 import org.junit.jupiter.api.Test;
 
-/** Native libraries that are there but broken, or of another build than the classes. */
+/** Native libraries that are broken, or of another build than the classes. */
 final class WrongLibrariesTest extends Installation {
-  /** A copy of a jar in which one file is another. */
+  /** Returns a copy of a jar in which one file is replaced. */
   private Path changedJar(Path original, String suffix, UnaryOperator<byte[]> change)
       throws IOException {
     Path copy = folder.resolve("changed.jar");
@@ -49,7 +49,7 @@ final class WrongLibrariesTest extends Installation {
     return copy;
   }
 
-  /** Runs a product with a jar of the class path in which one file is another. */
+  /** Runs a product with a jar of the class path in which one file is replaced. */
   private ChildJvm.Result runWithChanged(
       Predicate<String> jar, String suffix, UnaryOperator<byte[]> change) throws IOException {
     ChildJvm jvm = jvm();
@@ -57,7 +57,7 @@ final class WrongLibrariesTest extends Installation {
     return jvm.without(jar).with(changed).run(ProductProgram.class);
   }
 
-  /** Never hidden by the fallback: that is for a library that is absent. */
+  /** The fallback never hides a broken library: it is for a missing one. */
   @Test
   void brokenLibrary() throws IOException {
     ChildJvm.Result result =

@@ -32,7 +32,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /**
  * Safetensors files of other libraries: tensors of any type, in any order, at any byte. A tensor of
- * an odd type or place is refused where it is asked for, and disturbs no other.
+ * an odd type or place is rejected when it is requested, and disturbs no other.
  */
 final class ForeignTensorFileTest {
   private static final Path PYTHON = Path.of("/usr/bin/python3");
@@ -56,7 +56,7 @@ final class ForeignTensorFileTest {
           Map.entry("I64", 8),
           Map.entry("U64", 8));
 
-  /** Types of later versions of it, of types with fewer bits than a byte, and of nobody. */
+  /** Types of its later versions, types with fewer bits than a byte, and invented ones. */
   private static final List<String> LATER_TYPES =
       List.of("F4", "F6_E2M3", "F8_E4M3FNUZ", "F8_E8M0", "Q4_0", "");
 
@@ -79,7 +79,7 @@ final class ForeignTensorFileTest {
     }
   }
 
-  /** Tensors of random types and shapes, in random order, after a header of any length. */
+  /** Writes tensors of random types and shapes, in random order, after a header of any length. */
   private static List<Written> write(Path file, SplittableRandom random, List<String> types)
       throws IOException {
     List<Written> tensors = new ArrayList<>();
@@ -92,7 +92,7 @@ final class ForeignTensorFileTest {
       long size = Arrays.stream(dims).reduce(1, (a, b) -> a * b);
       byte[] data = new byte[(int) size * TYPES.getOrDefault(type, 1)];
       for (int at = 0; at < data.length; at++) {
-        data[at] = (byte) random.nextInt(0x3c); // finite, whatever type it is part of
+        data[at] = (byte) random.nextInt(0x3c); // finite, whatever type the byte is part of
       }
       String name = i < NAMES.size() && random.nextBoolean() ? NAMES.get(i) : "tensor " + i;
       tensors.add(new Written(name, type, dims, data, 0));
@@ -229,7 +229,7 @@ final class ForeignTensorFileTest {
     assertTrue(misaligned > 30, misaligned + " tensors were misaligned");
   }
 
-  /** Files that Hugging Face's library accepts, and one of each type that it wrote itself. */
+  /** Hugging Face's library accepts the files, and reads one of each type that it wrote itself. */
   @Test
   void huggingFacesLibraryReadsTheSameFiles() throws Exception {
     assumeTrue(Files.isExecutable(PYTHON), "no " + PYTHON);

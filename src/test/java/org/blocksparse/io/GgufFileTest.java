@@ -58,7 +58,7 @@ final class GgufFileTest {
     }
   }
 
-  /** The floats that ggml widens the tensors to. */
+  /** Returns the floats that ggml widens the tensors to. */
   private static Map<String, float[]> expected() throws IOException {
     FloatBuffer all =
         ByteBuffer.wrap(resource("types.floats")).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer();
@@ -72,7 +72,7 @@ final class GgufFileTest {
     return floats;
   }
 
-  /** Whether a block has 256 elements. */
+  /** Returns whether a block has 256 elements. */
   private static boolean isLarge(String name) {
     return name.endsWith("K") || name.equals("iq4_xs") || name.equals("iq3_s");
   }
@@ -97,7 +97,7 @@ final class GgufFileTest {
         try (FloatTensor floats = gguf.floats(name)) {
           assertEquals(gguf.tensors().get(name).shape(), floats.shape());
           assertArrayEquals(bits(expected.get(name)), bits(floats.toArray()), name);
-          floats.set(1, 0, 0, 0); // it is the caller's
+          floats.set(1, 0, 0, 0); // the tensor is the caller's
         }
       }
     }
@@ -181,7 +181,7 @@ final class GgufFileTest {
     }
   }
 
-  /** Arrays of every length, up to the deepest, whose elements are asked for in any order. */
+  /** Arrays of every length, up to the deepest, whose elements are requested in any order. */
   @Test
   void nestedArraysHaveTheirElements() throws IOException {
     SplittableRandom random = new SplittableRandom(Seed.value());
@@ -218,7 +218,7 @@ final class GgufFileTest {
     return elements;
   }
 
-  /** Tensors lie at other multiples than usual, in another order than they are named. */
+  /** Tensors lie at other multiples than usual, and in another order than that of their names. */
   @Test
   void alignmentIsTheFiles() throws IOException {
     GgufBytes bytes = GgufBytes.of(3, 1).key("general.alignment", GgufBytes.UINT32).ints(64);
@@ -281,7 +281,7 @@ final class GgufFileTest {
       assertEquals(before, FloatTensor.allocatedBytes());
     }
     float[] expected = expected().get(name);
-    try (weights; // which lives on without the file
+    try (weights; // the weights outlive the file
         FloatTensor widened = weights.widened()) {
       assertEquals(type, weights.type());
       assertEquals(Shape.of(iBlocks, oBlocks, 64, 5), weights.shape());
@@ -326,7 +326,7 @@ final class GgufFileTest {
         assertEquals(type, weights.type());
         assertTrue(weights.type().isPacked());
         assertEquals(expected.shape(), widened.shape());
-        // A panel has 16 outputs, whatever they are.
+        // A panel has 16 outputs in all types.
         double padded = size * inFile(name) / out * 16;
         assertEquals(padded, weights.bytes(), 0.003 * padded);
         assertArrayEquals(bits(expected.toArray()), bits(widened.toArray()));
@@ -334,14 +334,14 @@ final class GgufFileTest {
     }
   }
 
-  /** The bytes of a tensor. */
+  /** Returns the bytes of a tensor. */
   private long inFile(String name) throws IOException {
     try (GgufFile gguf = GgufFile.open(file)) {
       return gguf.tensors().get(name).bytes();
     }
   }
 
-  /** Their outputs are 5 each: panels end in the middle of the second tensor. */
+  /** The outputs are 5 each: panels end in the middle of the second tensor. */
   @ParameterizedTest
   @ValueSource(
       strings = {
@@ -369,7 +369,7 @@ final class GgufFileTest {
     }
   }
 
-  /** Matrices (out, in), one after the other, as a tensor of blocks (in, out). */
+  /** Returns matrices (out, in), one after the other, as a tensor of blocks (in, out). */
   private static FloatTensor blocks(float[] m, int iBlocks, int oBlocks, int out, int in) {
     FloatTensor rows = FloatTensor.of(m, oBlocks, iBlocks, out, in);
     try (rows) {
@@ -378,7 +378,7 @@ final class GgufFileTest {
     }
   }
 
-  /** Numbers of Q4_K may be larger than a float16; a scale may be no number. */
+  /** Numbers of Q4_K may exceed a float16; a scale may be NaN. */
   @Test
   void weightsThatAreNotFiniteAreRefused() throws IOException {
     GgufBytes bytes = GgufBytes.of(5, 0).tensor("large", 12, 0, 256);

@@ -56,19 +56,18 @@ import org.blocksparse.testing.SafeTensorsBytes;
 import org.blocksparse.testing.ThreadHeap;
 
 /**
- * Right files with random changes: whatever they are, a file is read, and what is made of it
- * answers; or it is refused with {@link FileFormatException}, which costs little. Nothing else is
- * thrown, and the JVM lives. {@code -Dtest.jvm.args="-Djqwik.tries.default=100000"} spends more on
- * it.
+ * Valid files with random changes: a file is read, and the result is usable; or it is rejected with
+ * {@link FileFormatException}, at low cost. Nothing else is thrown, and the JVM survives. {@code
+ * -Dtest.jvm.args="-Djqwik.tries.default=100000"} runs more cases.
  */
 final class HostileFileProperties {
-  /** Heap that a refused file of some kilobytes may take; the most of any file is 64 MB. */
+  /** Heap that a rejected file of some kilobytes may take; the limit for any file is 64 MB. */
   private static final long MOST_HEAP = 1 << 20;
 
   private static final List<LoadOptions> WAYS =
       List.of(LoadOptions.copied(), LoadOptions.mapped(), LoadOptions.copyOnWrite());
 
-  /** A right file; some are of two kinds. */
+  /** A valid file; some have two kinds. */
   private record Right(String name, byte[] bytes) {
     @Override
     public String toString() {
@@ -165,7 +164,7 @@ final class HostileFileProperties {
     OTHERS.add(right("classes", to -> ClassAssignment.contiguous(11, 3).write(to)));
   }
 
-  /** A matrix of each form that other libraries have. */
+  /** Saves a matrix of each form that other libraries write. */
   private static void saveMatrices(Path to) throws IOException {
     new SafeTensorsBytes()
         .put("fp8", "F8_E4M3", new byte[3 * 130], 3, 130)
@@ -181,7 +180,7 @@ final class HostileFileProperties {
         .write(to);
   }
 
-  /** Two experts of Q8_0 that are zeros, 32 -> 32 -> 32, with a gate and a bias. */
+  /** Returns two experts of Q8_0 with zeros, 32 -> 32 -> 32, with a gate and a bias. */
   private static byte[] ggufOfExperts() {
     int bytes = 2 * 32 * 34;
     return GgufBytes.of(5, 0)
@@ -354,7 +353,7 @@ final class HostileFileProperties {
     }
   }
 
-  /** Accepts overflow, to which unchecked or too large numbers may lead. */
+  /** Runs an action that may throw an overflow, caused by unchecked or too large numbers. */
   private static void mayOverflow(Runnable action) {
     try {
       action.run();
@@ -363,7 +362,7 @@ final class HostileFileProperties {
     }
   }
 
-  /** In a file that is mapped, a name may be no text. */
+  /** In a mapped file, a name may be invalid text. */
   private static void askFor(Labels labels) {
     for (int output = 0; output < labels.size(); output++) {
       try {
@@ -561,7 +560,7 @@ final class HostileFileProperties {
         });
   }
 
-  /** Of parts, which are no files, the one that takes them refuses what it would not load. */
+  /** Parts are no files: whatever takes them rejects what could not be loaded. */
   @Property
   void ofParts(@ForAll("parts") Right right, @ForAll("changes") List<UnaryOperator<byte[]>> changes)
       throws IOException {
@@ -601,14 +600,14 @@ final class HostileFileProperties {
         });
   }
 
-  /** A gate of as many experts as there are, if there are any. */
+  /** Returns a gate for all experts, if there are any. */
   private static TopKGate gateOf(GgufFile gguf) {
     GgufFile.TensorInfo up = gguf.tensors().get("blk.0.ffn_up_exps.weight");
     boolean some = up != null && up.shape().rank() == 3 && up.shape().dim(0) == 2;
     return some ? TopKGate.of(2, 1) : null;
   }
 
-  /** Arrays, archives and classes. */
+  /** Checks arrays, archives and classes. */
   @Property
   void ofOthers(
       @ForAll("others") Right right, @ForAll("changes") List<UnaryOperator<byte[]>> changes)

@@ -30,9 +30,11 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** GGUF files that lie: each ends in one exception that names the file, the part and the reason. */
+/**
+ * Malformed GGUF files: each ends in one exception that names the file, the part and the reason.
+ */
 final class HostileGgufTest {
-  /** Of the heap, for what a small file says. */
+  /** The heap that the claims of a small file may take. */
   private static final long MOST_HEAP = 1 << 20;
 
   private static final long LARGEST = Long.MAX_VALUE;
@@ -156,7 +158,7 @@ final class HostileGgufTest {
     assertEquals(memory, FloatTensor.allocatedBytes());
   }
 
-  /** Without the last byte of the last tensor, and with any fewer. */
+  /** The file lacks the last byte of the last tensor, or more bytes. */
   @Test
   void eachByteIsNeeded() throws IOException {
     byte[] right = GgufFileTest.resource("types.gguf");
@@ -171,7 +173,7 @@ final class HostileGgufTest {
     }
   }
 
-  /** Of small elements, whose objects would take many times their bytes. */
+  /** Returns arrays of small elements, whose objects would take many times their bytes. */
   static Stream<GgufBytes> largeArrays() {
     int count = 1 << 19;
     GgufBytes arrays = array(ARRAY, count);
@@ -191,7 +193,7 @@ final class HostileGgufTest {
         nested);
   }
 
-  /** Of a large file that is right up to its end, no more is kept than its names. */
+  /** For a large file that is valid up to its end, nothing but its names stays in memory. */
   @ParameterizedTest
   @MethodSource("largeArrays")
   void metadataTakesNoHeapUntilItIsAskedFor(GgufBytes bytes) throws IOException {
@@ -205,7 +207,7 @@ final class HostileGgufTest {
     }
   }
 
-  /** Before it is read. */
+  /** A long name is rejected before it is read. */
   @Test
   void aLongNameIsRefused() throws IOException {
     GgufBytes bytes = GgufBytes.of(0, 1).longs(9 << 20).raw(new int[9 << 20]);
@@ -247,7 +249,7 @@ final class HostileGgufTest {
     }
   }
 
-  /** Where numbers of two or four bytes lie at odd places, they can be read. */
+  /** Numbers of two or four bytes at odd addresses can be read. */
   @Test
   void onlyAlignedTensorsAreUsedWhereTheyLie() throws IOException {
     GgufBytes bytes = GgufBytes.of(1, 1).key("general.alignment", UINT32).ints(1);

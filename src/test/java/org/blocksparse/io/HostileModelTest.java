@@ -49,12 +49,12 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * Model files that lie: each ends in one exception that names the file, the tensor and the reason.
+ * Malformed model files: each ends in one exception that names the file, the tensor and the reason.
  */
 final class HostileModelTest {
   @TempDir Path folder;
 
-  /** A small, right file, taken apart. */
+  /** A small, valid file in parts. */
   private record Parts(String header, byte[] data) {
     byte[] bytes() {
       byte[] text = header.getBytes(UTF_8);
@@ -89,7 +89,7 @@ final class HostileModelTest {
 
   private static final byte[] RIGHT = rightFile();
 
-  /** A change of the header's text. */
+  /** Returns a change of the header's text. */
   private static Arguments header(String name, String part, String reason, String from, String to) {
     return bytes(
         name,
@@ -104,7 +104,7 @@ final class HostileModelTest {
         });
   }
 
-  /** A change of the bytes of a tensor, as ints, at an element. */
+  /** Returns a change of the bytes of a tensor, as ints, at an element. */
   private static Arguments element(
       String name, String part, String reason, String tensor, int element, int value) {
     return bytes(name, part, reason, right -> changeElement(right, tensor, element, value));
@@ -139,7 +139,7 @@ final class HostileModelTest {
     return header("retired: " + count, part, reason, steps, aligned + steps);
   }
 
-  /** As many fields of an object as there may be tensors or strings, and one more. */
+  /** Returns one field more than an object may have tensors or strings. */
   private static String numbered(String value) {
     return IntStream.rangeClosed(0, 1 << 16)
         .mapToObj(number -> "\"n" + number + "\"" + value)
@@ -179,7 +179,7 @@ final class HostileModelTest {
         header(
             "a name that is too long",
             "header",
-            // Jackson's words, with the digits of the locale.
+            // Jackson's message, with the digits of the locale.
             "is beyond the limits: Name length (%d)".formatted((2 << 20) + 1),
             "\"__metadata__\":{",
             "\"__metadata__\":{\"" + "a".repeat((2 << 20) + 1) + "\":\"\","),
@@ -415,7 +415,7 @@ final class HostileModelTest {
     return readers.entrySet().stream().map(e -> Arguments.of(e.getKey(), e.getValue()));
   }
 
-  /** To open it would wait for who writes into it, without end. */
+  /** Opening it would wait for a writer without end. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("readers")
   @DisabledOnOs(OS.WINDOWS)
@@ -427,7 +427,7 @@ final class HostileModelTest {
     assertTrue(refused.reason().contains("not a regular file"), refused.getMessage());
   }
 
-  /** Impossible states of an optimizer; the next step would make NaN. */
+  /** Returns invalid states of an optimizer, with which the next step would make NaN. */
   static Stream<Arguments> hostileStates() {
     int minusOne = Float.floatToIntBits(-1);
     int tiny = Float.floatToIntBits(-Float.MIN_VALUE);
@@ -499,7 +499,7 @@ final class HostileModelTest {
     }
   }
 
-  /** A copy is right; where the file is used in place, its floats would be at odd addresses. */
+  /** Copying works; in place, the floats of the file would lie at odd addresses. */
   @Test
   void onlyAlignedFilesAreMapped() throws IOException {
     Path file = folder.resolve("odd");
@@ -541,7 +541,7 @@ final class HostileModelTest {
     assertEquals(0, result.exit(), result.toString());
   }
 
-  /** A file whose size has just changed is another file, and no worse for it. */
+  /** A file whose size has just changed is another file, and not invalid for that. */
   @Test
   void aFileThatIsReplacedWhileItIsMappedIsNoBadFile() throws Exception {
     Path file = folder.resolve("model");

@@ -34,7 +34,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Arrays and archives that lie, and those that are only strange. */
+/** Malformed arrays and archives, and unusual ones. */
 final class HostileNumPyTest {
   @TempDir Path folder;
 
@@ -176,7 +176,7 @@ final class HostileNumPyTest {
       assertRefused(file, name, "could be a path", () -> NpzFile.open(file).close());
     }
 
-    // ZipOutputStream writes no name twice: 'V.npy' is renamed afterwards, wherever it stands.
+    // ZipOutputStream writes no name twice: 'V.npy' is renamed afterwards, wherever it occurs.
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     try (ZipOutputStream out = new ZipOutputStream(bytes)) {
       entry(out, "W.npy", right);
@@ -211,7 +211,7 @@ final class HostileNumPyTest {
     try (NpzFile npz = NpzFile.open(file)) {
       assertRefused(file, "W", "zip bomb", () -> npz.floats("W").close());
     }
-    // The same, not compressed: that many bytes are really there.
+    // An uncompressed entry: that many bytes really exist.
     CRC32 crc = new CRC32();
     zeros(
         new OutputStream() {
@@ -265,7 +265,7 @@ final class HostileNumPyTest {
     }
   }
 
-  /** An archive of one array, whose directory may claim anything about it. */
+  /** Returns an archive of one array, whose directory may claim anything about it. */
   private static byte[] archive(byte[] array, int method, long compressed, long size)
       throws IOException {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
@@ -302,7 +302,7 @@ final class HostileNumPyTest {
         Arguments.of("cannot grow so far", archive(small, deflated, 80, smallSize), "can grow"));
   }
 
-  /** Nothing is believed that the size of the archive does not prove. */
+  /** Only claims that the size of the archive proves are trusted. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("archivesThatClaim")
   void sizesThatTheArchiveDoesNotProve(String name, byte[] archive, String reason)
@@ -328,7 +328,7 @@ final class HostileNumPyTest {
     assertTrue(most.get() < 1 << 20, most + " bytes were taken");
   }
 
-  /** Two archives of one size: whoever claims a compressed size of a fiftieth is not believed. */
+  /** Two archives of one size: a claimed compressed size of a fiftieth is not trusted. */
   @Test
   void aBombDoesNotHideItsRatio() throws IOException {
     long size = 200L << 20;

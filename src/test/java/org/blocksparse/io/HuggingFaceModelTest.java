@@ -30,14 +30,14 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Quantized matrices of safetensors files, against their definitions in float64. */
+/** Quantized matrices of safetensors files, compared with their definitions in float64. */
 @ExtendWith(Seeded.class)
 final class HuggingFaceModelTest {
   private static final double[] E2M1 = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
 
   @TempDir private Path folder;
 
-  /** Tensors of a matrix M, and its floats by row. */
+  /** The tensors of a matrix M, and its floats by row. */
   private record Written(SafeTensorsBytes tensors, double[] values, long... dims) {}
 
   private static byte[] bytes(int[] values) {
@@ -56,7 +56,7 @@ final class HuggingFaceModelTest {
     return product;
   }
 
-  /** The number of E4M3, whose codes 127 and 255 are NaN. */
+  /** Returns the number of an E4M3 code; codes 127 and 255 are NaN. */
   private static double e4m3(int code) {
     int exponent = code >> 3 & 15;
     double size = exponent == 0 ? (code & 7) / 8.0 * 0x1p-6 : 1 + (code & 7) / 8.0;
@@ -64,7 +64,9 @@ final class HuggingFaceModelTest {
     return code < 128 ? size : -size;
   }
 
-  /** Scales of 8 bits after the first one, as bfloat16 and float16 have, of about 2^-8. */
+  /**
+   * Returns scales with 8 bits after the first one, which bfloat16 and float16 hold, of about 2^-8.
+   */
   private static float[] scales(Data data, int count) {
     float[] scales = new float[count];
     int[] bits = data.indices(count, 256);
@@ -142,7 +144,9 @@ final class HuggingFaceModelTest {
     return new Written(tensors, values, rows, columns);
   }
 
-  /** The floats, and the weights (1, count, in, out), are those of the definition, to the bit. */
+  /**
+   * Checks that the floats, and the weights (1, count, in, out), equal the definition to the bit.
+   */
   private void check(Written written, String type) throws IOException {
     Path file = written.tensors.write(folder.resolve("model.safetensors"));
     int rank = written.dims.length;
@@ -187,7 +191,7 @@ final class HuggingFaceModelTest {
     check(fp8(data, "_scale", "BF16", 3, rows, columns), "FP8");
   }
 
-  /** The forms of compressed-tensors: a scale for each output, or for all. */
+  /** The forms of compressed-tensors: one scale for each output, or one for all. */
   @Test
   void fp8HasAScaleForEachOutput(Data data) throws IOException {
     int[] codes = data.indices(5 * 7, 126);
@@ -264,12 +268,12 @@ final class HuggingFaceModelTest {
     }
   }
 
-  /** Gate and up side by side, from two tensors and from one whose outputs alternate. */
+  /** Gate and up are joined, from two tensors and from one whose outputs alternate. */
   @Test
   void putsMatricesSideBySide(Data data) throws IOException {
     Written both = mxfp4(data, 2, 6, 64);
     SafeTensorsBytes tensors = both.tensors;
-    int half = 6 * 32; // bytes of blocks of half a tensor
+    int half = 6 * 32; // the bytes of blocks of half a tensor
     byte[] blocks = tensors.data("M_blocks");
     byte[] scales = tensors.data("M_scales");
     for (int part = 0; part < 2; part++) {
@@ -439,7 +443,7 @@ final class HuggingFaceModelTest {
     assertThrows(IllegalStateException.class, model::config);
   }
 
-  /** Tensors of a matrix may be in several files. */
+  /** The tensors of a matrix may be in several files. */
   @Test
   void opensFolders(Data data) throws IOException {
     SafeTensorsBytes tensors = int4(data, "BF16", 32, 2, 64).tensors;

@@ -32,12 +32,12 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Every method that reads or writes files, called as it should not be: the exception, its whole
- * message, that no file was made or changed and that no memory was kept. Files whose content is
- * wrong are the matter of {@link HostileModelTest} and {@link HostileNumPyTest}.
+ * Invalid calls of every method that reads or writes files: the exception, its whole message, and
+ * that no file was made or changed and no memory kept. {@link HostileModelTest} and {@link
+ * HostileNumPyTest} cover files with invalid content.
  */
 final class InvalidFileInputTest {
-  /** Right files of each kind. */
+  /** Valid files of each kind. */
   private static final Map<String, byte[]> RIGHT = new HashMap<>();
 
   private static int count;
@@ -374,7 +374,7 @@ final class InvalidFileInputTest {
     }
   }
 
-  /** All files with what is in them, and the folders. */
+  /** Returns all files with their content, and the folders. */
   private Map<Path, String> content() throws IOException {
     Map<Path, String> content = new TreeMap<>();
     try (Stream<Path> files = Files.walk(folder)) {
@@ -404,7 +404,7 @@ final class InvalidFileInputTest {
     String message = String.valueOf(thrown.getMessage()).replace(folder.toString(), "FOLDER");
     assertEquals(given.type + ": " + given.message, thrown.getClass() + ": " + message);
     assertEquals(before, content(), "files were made or changed");
-    // Less is possible: the garbage of earlier tests.
+    // Garbage of earlier tests may make it less.
     long kept = FloatTensor.allocatedBytes() - bytesBefore;
     assertTrue(kept <= 0, kept + " bytes were kept");
     layer.close();

@@ -20,7 +20,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Arrays of NumPy as streams of bytes. */
 final class NpyArrayTest {
-  /** Version 2.0, of a header with so many spaces, and elements that are all zero bytes. */
+  /**
+   * Returns an array of version 2.0, with a header of that many spaces, and elements of zero bytes.
+   */
   private static byte[] array(String type, int count, int spaces, int dataBytes) {
     return array(
         "{'descr': '"
@@ -69,7 +71,7 @@ final class NpyArrayTest {
         refused(array(type, count, 0, dataBytes), Kind.FLOATS));
   }
 
-  /** As Python's literals may be, and writers other than NumPy do write them. */
+  /** Python's literals may have these forms, and writers other than NumPy use them. */
   @ParameterizedTest
   @ValueSource(
       strings = {
@@ -100,7 +102,7 @@ final class NpyArrayTest {
     assertEquals("a: goes on after its 2 elements", refused(array("<f4", 2, 0, 9), Kind.FLOATS));
   }
 
-  /** The length of a header is limited to 10,000 bytes. */
+  /** A header has at most 10,000 bytes. */
   @ParameterizedTest
   @ValueSource(ints = {0, 1})
   void headersOfTheGreatestLength(int more) throws IOException {

@@ -21,7 +21,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** The limits of archives, at both sides of each. */
+/** The limits of archives, from both sides. */
 final class NpzArchiveTest {
   @TempDir private Path folder;
 
@@ -34,7 +34,7 @@ final class NpzArchiveTest {
     return file;
   }
 
-  /** Arrays of one byte each, which nobody reads. */
+  /** Returns arrays of one byte each, which are never read. */
   private static Map<String, NpzArchive.Member> members(int count, String prefix) {
     Map<String, NpzArchive.Member> members = new LinkedHashMap<>();
     for (int i = 0; i < count; i++) {
@@ -73,7 +73,7 @@ final class NpzArchiveTest {
     String refused =
         assertThrows(IllegalArgumentException.class, () -> write("more", members(140, prefix)))
             .getMessage();
-    // The part written until then is there still; 22 bytes end it.
+    // The part written until then remains; 22 bytes end it.
     Path more = folder.resolve("more");
     long bytes = ZipDirectory.bytes(more) + 22;
     assertEquals(

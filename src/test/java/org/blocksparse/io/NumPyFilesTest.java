@@ -55,8 +55,8 @@ final class NumPyFilesTest {
     }
   }
 
-  // Written by NumPy 2.4.6 with numpy.lib.format.write_array: element [i, j, k] is
-  // 100 i + 10 j + k, of floats half more.
+  // Returns arrays written by NumPy 2.4.6 with numpy.lib.format.write_array: element [i, j, k] is
+  // 100 i + 10 j + k, plus one half for floats.
   static Stream<Path> arrays() throws IOException {
     return resources("/npy", ".npy").stream()
         .filter(file -> file.getFileName().toString().matches(".*-(C|F)-v[123].npy"));
@@ -108,7 +108,7 @@ final class NumPyFilesTest {
     }
   }
 
-  /** A read takes 2^20 bytes at once. */
+  /** A read takes 2^20 bytes at a time. */
   @Test
   void arraysOfMoreThanAPiece() throws IOException {
     int[] values = new int[(2 << 18) + 3];
@@ -122,7 +122,7 @@ final class NumPyFilesTest {
     }
   }
 
-  /** Nothing of the time at which an archive is written is in it. */
+  /** The time at which an archive is written leaves no trace in it. */
   @Test
   void equalTensorsGiveEqualArchives() throws IOException {
     Path file = folder.resolve("timeless.npz");
@@ -147,7 +147,7 @@ final class NumPyFilesTest {
     }
   }
 
-  /** Arrays of the goldens that are whole numbers. */
+  /** Arrays of the goldens that hold integers. */
   private static final Set<String> WHOLE_NUMBERS =
       Set.of("classOf", "inputIdx", "nOutputs", "outputIdx", "target", "targetOffsets", "targets");
 
@@ -200,7 +200,7 @@ final class NumPyFilesTest {
     }
   }
 
-  /** Written files are read at the rate of the disk. */
+  /** Written files are not compressed, and so are read at the rate of the disk. */
   @Test
   void archivesAreNotCompressed() throws IOException {
     Path file = folder.resolve("zeros.npz");
@@ -241,7 +241,7 @@ final class NumPyFilesTest {
     assertArrayEquals(once, Files.readAllBytes(file));
     Path single = folder.resolve("one.npy");
     NpyFile.write(single, tensors.get("W"));
-    // What NumPy itself writes for this array.
+    // The header that NumPy itself writes for this array.
     assertEquals(
         "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }",
         new String(Files.readAllBytes(single), 10, 118, ISO_8859_1).strip());
@@ -267,7 +267,7 @@ final class NumPyFilesTest {
     }
   }
 
-  /** Written files can be read: NumPy's limit holds on both ways. */
+  /** Written files are readable: NumPy's limit holds both ways. */
   @Test
   void moreThan32DimensionsAreNotWritten() throws IOException {
     long[] most = new long[32];
@@ -292,7 +292,7 @@ final class NumPyFilesTest {
     }
   }
 
-  /** A file that is closed while another thread reads it is closed, and not damaged. */
+  /** Closing an archive during a read of another thread makes it closed, not damaged. */
   @Test
   void archivesThatAreClosedMeanwhile() throws Exception {
     Path file = folder.resolve("large.npz");

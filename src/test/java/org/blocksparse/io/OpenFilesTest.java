@@ -31,8 +31,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** No file is open after what was asked for has been done or refused. */
-@EnabledOnOs(OS.LINUX) // which shows what is open
+/** No file is open after a call has succeeded or failed. */
+@EnabledOnOs(OS.LINUX) // Linux shows open files
 final class OpenFilesTest {
   private interface Use {
     void of(Path file) throws IOException;
@@ -40,7 +40,7 @@ final class OpenFilesTest {
 
   @TempDir Path folder;
 
-  /** The files of the folder that this process has open. */
+  /** Returns the files of the folder that this process has open. */
   private List<Path> open() throws IOException {
     List<Path> open = new ArrayList<>();
     try (DirectoryStream<Path> descriptors =
@@ -138,7 +138,10 @@ final class OpenFilesTest {
     assertEquals(List.of(), open(), "after refusing to write");
   }
 
-  /** An interrupt is reported as such, or the work is done: it says nothing about the file. */
+  /**
+   * An interrupt is reported as such, or the work is done: it does not mean that the file is
+   * invalid.
+   */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kinds")
   void norDoesWhatWasInterrupted(String name, Use writing, Use reading) throws IOException {

@@ -51,8 +51,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * The fate of the file, its neighbors and the file there before, for all writers. All kinds of
- * files are written in one way, so most of this is about the smallest of them.
+ * The outcome for the file, its neighbors and the previous file, for all writers. All kinds of
+ * files are written in one way, so most tests use the smallest of them.
  */
 final class SavingTest {
   private static final ClassAssignment CLASSES = SaveProgram.CLASSES;
@@ -77,7 +77,10 @@ final class SavingTest {
     assertEquals(mode, PosixFilePermissions.toString(Files.getPosixFilePermissions(file)));
   }
 
-  /** Nobody may read the new content under its first name who may not read it afterwards. */
+  /**
+   * A user who may not read the file afterwards cannot read the new content under its first name,
+   * either.
+   */
   @Test
   @DisabledOnOs(OS.WINDOWS)
   void theModeIsNeverWider() throws IOException {
@@ -108,7 +111,7 @@ final class SavingTest {
     assertEquals("rw-r-----", PosixFilePermissions.toString(Files.getPosixFilePermissions(file)));
   }
 
-  /** Those of the new group were among all others, and those of the old group are now. */
+  /** The users of the new group were among all others, and those of the old group are now. */
   @ParameterizedTest
   @CsvSource({
     "rwxrwx---, rwx------",
@@ -217,7 +220,7 @@ final class SavingTest {
     return new AccessDeniedException(path.toString());
   }
 
-  /** Where an event of some paths ends with an exception. */
+  /** Returns a file system in which an event of some paths throws an exception. */
   private static WatchedFileSystem failing(
       String failing, Predicate<Path> ofPaths, Function<Path, IOException> exception) {
     return new WatchedFileSystem(
@@ -228,7 +231,7 @@ final class SavingTest {
         });
   }
 
-  /** Once the file has its name, no failure is left to report. */
+  /** Once the file has its name, failures are no longer reported. */
   @ParameterizedTest
   @ValueSource(strings = {"open", "force", "close"})
   void aFolderThatCannotBeOpenedOrFlushedIsNoFailure(String failing) throws IOException {
@@ -246,13 +249,13 @@ final class SavingTest {
     WatchedFileSystem files = failing(failing, path -> !path.equals(folder), SavingTest::denied);
     AccessDeniedException refused =
         assertThrows(AccessDeniedException.class, () -> CLASSES.write(files.watch(file)));
-    // Of the file that was asked for, not of the one that is written first.
+    // The exception names the requested file, not the one that is written first.
     assertEquals(file.toString(), refused.getFile());
     assertEquals("old", Files.readString(file));
     assertEquals(List.of("file"), names());
   }
 
-  /** The system names no file where a disk is full. */
+  /** On a full disk, the system names no file. */
   @ParameterizedTest
   @ValueSource(strings = {"write", "force"})
   void aDiskThatIsFullIsToldOfTheFile(String failing) throws IOException {
@@ -269,7 +272,10 @@ final class SavingTest {
     assertEquals(List.of("file"), names());
   }
 
-  /** The length of a name is a number of 16 bits, with what else the directory has of an array. */
+  /**
+   * The length of a name is a number of 16 bits, which includes what else the directory holds for
+   * an array.
+   */
   @Test
   void namesOfArraysThatNoArchiveCanHaveAreRefusedBeforeAnythingIsWritten() throws IOException {
     Path file = Files.writeString(folder.resolve("file"), "old");
@@ -319,7 +325,7 @@ final class SavingTest {
 
   // ------------------------------------------------------------------------------- leftovers
 
-  /** Two that save the same file in one process do not take each other for dead. */
+  /** Two savers of one file in one process do not take each other for dead. */
   @Test
   void theFileOfALiveSaverIsNotDeleted() throws Exception {
     Path file = folder.resolve("file");
@@ -399,13 +405,15 @@ final class SavingTest {
     startWaiting(folder.resolve("another")).kill();
     assertEquals(4, names().size(), names().toString());
     CLASSES.write(file);
-    // Leftovers of other files are not its own.
+    // Leftovers of other files are kept.
     assertEquals(3, names().size(), names().toString());
     CLASSES.write(folder.resolve("another"));
     assertEquals(List.of("another", "file"), names());
   }
 
-  /** Root may write whatever the mode; this is another, who may read no less. */
+  /**
+   * Root may write whatever the mode is: this command runs as another user with the right to read.
+   */
   private static final String[] AS_NOBODY = {
     "setpriv",
     "--reuid=65534",

@@ -35,7 +35,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Files of tensors with names, read and used where they lie. */
+/** Files of named tensors, read and used in place. */
 final class TensorFileTest {
   @TempDir private Path folder;
   private Path file;
@@ -58,7 +58,7 @@ final class TensorFileTest {
     tensors.values().forEach(Tensor::close);
   }
 
-  /** Files of other formats are called what they are, by all that read this one. */
+  /** Files of other formats are named in the message, by all readers of this format. */
   @Test
   void otherFormatsAreRecognized() throws IOException {
     Map<String, String> kinds =
@@ -108,14 +108,14 @@ final class TensorFileTest {
         read.add(tensors.floats("nothing"));
         read.add(tensors.floats("W"));
       }
-      // They live on without the file.
+      // The tensors outlive the file.
       assertEquals("FloatTensor(1, 1, 2, 3)", read.get(0).toString());
       assertArrayEquals(WEIGHTS, ((FloatTensor) read.get(0)).toArray());
       assertArrayEquals(new int[] {Integer.MIN_VALUE, 5, -1}, ((IntTensor) read.get(1)).toArray());
       assertEquals("IntTensor(3, 1)", read.get(1).toString());
       assertArrayEquals(new float[] {7}, ((FloatTensor) read.get(2)).toArray());
       assertEquals("FloatTensor(0, 4)", read.get(3).toString());
-      // And without each other.
+      // They outlive each other, too.
       read.get(0).close();
       assertArrayEquals(WEIGHTS, ((FloatTensor) read.get(4)).toArray());
       read.forEach(Tensor::close);
@@ -153,7 +153,7 @@ final class TensorFileTest {
     }
   }
 
-  /** A product with weights that lie in a file, at any multiple of four bytes. */
+  /** A product with weights in a mapped file, at any multiple of four bytes. */
   @Test
   void mappedWeightsMultiply() throws IOException {
     try (FloatTensor odd = FloatTensor.zeros(1);
@@ -229,7 +229,9 @@ final class TensorFileTest {
     assertEquals("header", refused(() -> TensorFile.open(file)).part());
   }
 
-  /** Not only when the file is closed, which may be after many more were asked for. */
+  /**
+   * Memory is freed at once, not when the file is closed, which may be after many more requests.
+   */
   @Test
   void whatIsRefusedIsFreedAtOnce() throws IOException {
     save();

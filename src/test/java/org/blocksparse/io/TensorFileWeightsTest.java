@@ -42,7 +42,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Weights of products in files, beside tensors: of every type, as they are and as they become. */
+/** Weights of products in files, beside tensors: of every type, kept and converted. */
 @ExtendWith(Seeded.class)
 final class TensorFileWeightsTest {
   @TempDir private Path folder;
@@ -75,7 +75,7 @@ final class TensorFileWeightsTest {
     }
   }
 
-  /** Rounded before or while they are written, the files are the same, and what is read is, too. */
+  /** Rounded before or during writing, the files are equal, and so is what is read. */
   @ParameterizedTest
   @EnumSource
   void comeBackAsTheyWere(ElementType type, Data data) throws IOException {
@@ -102,7 +102,7 @@ final class TensorFileWeightsTest {
           assertArrayEquals(odd.toArray(), sameOdd.toArray());
           read = tensors.weights("W");
         }
-        try (read) { // they live on without the file
+        try (read) { // they outlive the file
           assertSame(narrow, read);
           TensorFile.save(other, beside.with("W", read).withMetadata(Map.of("epoch", "3")));
           assertArrayEquals(Files.readAllBytes(file), Files.readAllBytes(other));
@@ -112,7 +112,7 @@ final class TensorFileWeightsTest {
     }
   }
 
-  /** Several weights that lie one after the other multiply where they lie. */
+  /** Several weights that lie one after the other multiply in place. */
   @ParameterizedTest
   @EnumSource
   void multiplyWhereTheyLie(ElementType type, Data data) throws IOException {
@@ -138,7 +138,7 @@ final class TensorFileWeightsTest {
     }
   }
 
-  /** Of one place in the file there may be weights and a tensor, which may be written. */
+  /** Weights and a writable tensor may share one place in the file. */
   @Test
   void anOutputInTheSamePagesIsRefused(Data data) throws IOException {
     assumeTrue(Backend.isNative(), "Java maps each of them by itself");
@@ -168,7 +168,7 @@ final class TensorFileWeightsTest {
         FloatTensor actual = SparseBlockDot.apply(inFile, h, plan, silu)) {
       assertArrayEquals(expected.toArray(), actual.toArray());
       if (inMemory.type().isPacked()) {
-        return; // and have no gradients
+        return; // weights have no gradients
       }
       try (FloatTensor expectedGradH = SparseBlockDot.gradH(inMemory, expected, plan);
           FloatTensor actualGradH = SparseBlockDot.gradH(inFile, expected, plan)) {
@@ -177,7 +177,7 @@ final class TensorFileWeightsTest {
     }
   }
 
-  /** As others see them: types, shapes, and elements at multiples of their size. */
+  /** The file as other readers see it: types, shapes, and elements at multiples of their size. */
   @ParameterizedTest
   @CsvSource({"FLOAT32, F32, 4", "FLOAT16, F16, 2", "BFLOAT16, BF16, 2"})
   void othersCanReadThem(ElementType type, String dtype, int bytes, Data data) throws IOException {
@@ -249,7 +249,7 @@ final class TensorFileWeightsTest {
     }
   }
 
-  /** So many that to count them would take years. */
+  /** There are so many that counting them would take years. */
   @Test
   void blocksOfNothingTakeNoTime() throws IOException {
     long[] dims = {Integer.MAX_VALUE, Integer.MAX_VALUE, 0, 7};
@@ -358,7 +358,7 @@ final class TensorFileWeightsTest {
     return Files.readAllBytes(file);
   }
 
-  /** A file of INT8 that is not packed, as earlier versions wrote it. */
+  /** Returns a file of unpacked INT8, in the form of earlier versions. */
   private byte[] savedUnpacked(Data data) throws IOException {
     String header =
         "{\"W.scales\":{\"dtype\":\"F32\",\"shape\":[2,3,7],\"data_offsets\":[0,168]},"
@@ -398,7 +398,7 @@ final class TensorFileWeightsTest {
     }
   }
 
-  /** Each request reports the flaw, and memory read before it is freed. */
+  /** Each request reports the flaw, and frees the memory read before it. */
   private void assertRefused(byte[] bytes, String reason, List<LoadOptions> ways)
       throws IOException {
     Files.write(other, bytes);
@@ -415,7 +415,7 @@ final class TensorFileWeightsTest {
     }
   }
 
-  /** A file whose header has another text in the place of one, and its length. */
+  /** Returns a file with one text of the header and its length replaced. */
   private static byte[] changed(byte[] bytes, String from, String to) {
     int length = (int) ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getLong();
     String header = new String(bytes, 8, length, StandardCharsets.ISO_8859_1);
@@ -445,7 +445,7 @@ final class TensorFileWeightsTest {
     assertRefused(changed(savedUnpacked(data), from, to), reason, ways());
   }
 
-  /** Others have matrices, or several of them, of 16 bits. */
+  /** Other libraries store matrices, or several of them, in 16 bits. */
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',
@@ -464,7 +464,7 @@ final class TensorFileWeightsTest {
         FloatTensor widened = weights.widened()) {
       expected = widened.toArray();
     }
-    // Still at a multiple of two.
+    // The data stay at a multiple of two.
     Files.write(file, changed(blocks, "[2,3,5,7]", dims + " ".repeat(9 - dims.length())));
     for (LoadOptions options : ways()) {
       try (TensorFile tensors = TensorFile.open(file, options);
@@ -483,7 +483,7 @@ final class TensorFileWeightsTest {
         flat, "W: expected " + dtype + " with 4 dimensions but was " + dtype + " (210)", ways());
   }
 
-  /** More blocks than can be counted, of nothing. */
+  /** The dimensions name more empty blocks than can be counted. */
   @Test
   void dimensionsBeyondThoseOfProductsAreRefused() throws IOException {
     try (FloatTensor W = FloatTensor.zeros(1, 1, 0, 1)) {

@@ -43,7 +43,7 @@ final class ZipDirectoryTest {
     }
   }
 
-  /** At the end, or before a comment of any length. */
+  /** The directory is at the end, or before a comment of any length. */
   @Test
   void theEndTellsTheSize() throws IOException {
     for (int before : new int[] {0, 1, 100_000}) {
@@ -66,7 +66,7 @@ final class ZipDirectoryTest {
     assertEquals(7, bytes(content));
   }
 
-  /** The size is in a record anywhere in the file, as long as it is all there. */
+  /** The size is in a record anywhere in the file, if all of it is there. */
   @Test
   void largeArchivesHaveItElsewhere() throws IOException {
     int length = 200_000;

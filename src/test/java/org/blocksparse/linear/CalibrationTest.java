@@ -11,13 +11,13 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Margins become the frequencies of answers, whatever their size. */
+/** Margins become the frequencies of answers, at any scale. */
 final class CalibrationTest {
   private static final int COUNT = 2000;
 
   /**
-   * Margins around -1, transformed, and answers that are yes with the probability sigmoid(3 *
-   * margin + 0.5) of the margin before.
+   * Returns transformed margins around -1, and answers that are yes with the probability sigmoid(3
+   * * margin + 0.5) of the original margin.
    */
   private static Calibration.Samples samples(double factor, double summand) {
     SplittableRandom random = new SplittableRandom(Seed.value());
@@ -53,7 +53,7 @@ final class CalibrationTest {
     }
   }
 
-  /** Also if they are the contrary of what margins say: the order of margins stays. */
+  /** Answers that contradict the margins do not change the order of margins, either. */
   @ParameterizedTest
   @CsvSource({"1", "1e-4", "1e4"})
   void slopesArePositiveWhereMarginsSayNothing(double factor) {
@@ -70,7 +70,7 @@ final class CalibrationTest {
     }
   }
 
-  /** A few answers move the calibration of none a little. */
+  /** A few answers change the calibration without answers only a little. */
   @Test
   void oneAnswerChangesLittle() {
     Calibration none = Calibration.of(List.of());
@@ -85,7 +85,7 @@ final class CalibrationTest {
     }
   }
 
-  /** Also where no float is the slope. */
+  /** Calibrations are finite even where no float is the slope. */
   @Test
   void marginsOfAnySizeGiveFiniteCalibrations() {
     for (double size : new double[] {1e-50, 1e-40, 1, 1e40, 1e50, 1e80}) {

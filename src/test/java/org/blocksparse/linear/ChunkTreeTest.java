@@ -10,9 +10,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** The tree over clusters, and trees of files. */
+/** The tree over clusters, and trees in files. */
 final class ChunkTreeTest {
-  /** A chain of chunks with one output each. */
+  /** Returns a chain of chunks with one output each. */
   private static ChunkTree chain(int levels) {
     int[] numbers = IntStream.rangeClosed(0, levels).toArray();
     return new ChunkTree(numbers, numbers, new int[1]);

@@ -47,27 +47,27 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The exact top k of dense layers, beside all scores in float64. */
+/** The exact top k of dense layers, compared with all scores in float64. */
 final class DenseHeadTest {
   static Stream<KernelsUnderTest> kernels() {
     return KernelsUnderTest.instructionSets().stream();
   }
 
-  /** Rows and queries that bounds might fail for. */
+  /** Rows and queries for which bounds might fail. */
   private enum Kind {
     GAUSSIAN,
     /** Small integers, so that scores are equal and exact. */
     INTEGERS,
     EQUAL_ROWS,
     ZERO_ROWS,
-    /** Rows whose lengths are beyond all floats. */
+    /** Rows whose norms overflow. */
     HUGE,
     SUBNORMAL,
-    /** Lengths from 2^-140 to 2^120. */
+    /** Norms from 2^-140 to 2^120. */
     ANY_LENGTH,
     /** Some rows hold NaN or infinities. */
     NOT_FINITE,
-    /** Features that weigh less and less, as in trained layers. */
+    /** Features of decreasing weight, as in trained layers. */
     DECAYING;
 
     float weight(Random random, int output, int feature) {
@@ -108,7 +108,7 @@ final class DenseHeadTest {
     return x;
   }
 
-  /** A sum over features in 8 lanes, as the score is computed. */
+  /** Returns a sum over features in 8 lanes, in the order of a score. */
   private static double sum(float[] w, int output, float[] x, DoubleBinaryOperator term) {
     int features = x.length;
     double[] lanes = new double[8];
@@ -141,7 +141,7 @@ final class DenseHeadTest {
     return (float) (value + (bias == null ? 0 : bias[output]));
   }
 
-  /** The best of some outputs, by all scores; null if one is NaN. */
+  /** Returns the best of some outputs, by all scores; null if one is NaN. */
   private static int[] best(float[] scores, int[] outputs, int k) {
     for (int output : outputs) {
       if (Float.isNaN(scores[output])) {
@@ -282,7 +282,7 @@ final class DenseHeadTest {
     return values;
   }
 
-  /** Rows that copies of the query stand out of. */
+  /** Returns rows among which copies of the query stand out. */
   private static float[] withNeighbors(Random random, float[] w, float[] x, int outputs) {
     for (int i = 0; i < 20; i++) {
       int output = random.nextInt(outputs);
@@ -390,7 +390,7 @@ final class DenseHeadTest {
     }
   }
 
-  /** The scores are nearest to the exact ones, however rows are stored. */
+  /** Scores are the floats nearest to the exact ones, for every type of stored rows. */
   @Test
   void scoresStoredRowsExactly() {
     int outputs = 200;
@@ -425,7 +425,7 @@ final class DenseHeadTest {
     }
   }
 
-  /** Rows in memory of other code, by its address. */
+  /** Rows may lie in memory of other code. */
   @Test
   void searchesMemoryOfOthers() {
     assumeTrue(Backend.isNative());
@@ -464,12 +464,12 @@ final class DenseHeadTest {
     }
   }
 
-  /** Types of a head in files, written without the library. */
+  /** The types of a head in files, written without the library. */
   private enum Stored {
     F32(0, 4),
     F16(1, 2),
     BF16(30, 2),
-    /** A scale in 16 bits, then 32 whole numbers. */
+    /** A scale in 16 bits, followed by 32 integers. */
     Q8_0(8, 34);
 
     final int type;
@@ -617,7 +617,7 @@ final class DenseHeadTest {
     }
   }
 
-  /** Four bits take off each row, or add to it, as much as they can in the direction of x. */
+  /** Four bits reduce or increase each row by the largest amount, in the direction of x. */
   @ParameterizedTest
   @MethodSource("kernels")
   void boundsHoldWhereErrorsOfRowsAddUp(KernelsUnderTest kernels) {
@@ -627,7 +627,7 @@ final class DenseHeadTest {
     float[] x = new float[features];
     Arrays.fill(x, 1);
     for (int output = 0; output < outputs; output++) {
-      // Scores of about 100: they seem to be 85, to be what they are, or to be 116.
+      // Scores of about 100 seem to be 85, to be right, or to be 116.
       float[] row = new float[features];
       Arrays.fill(row, new float[] {3.49f, 3, 3.51f}[output % 3]);
       row[0] = -8;
@@ -640,7 +640,7 @@ final class DenseHeadTest {
     assertReached(kernels, w, x);
   }
 
-  /** Rounding x to 8 bits makes some rows seem smaller, others larger, by as much as it can. */
+  /** Rounding x to 8 bits makes some rows seem smaller and others larger, by the largest amount. */
   @ParameterizedTest
   @MethodSource("kernels")
   void boundsHoldWhereErrorsOfQueriesAddUp(KernelsUnderTest kernels) {
@@ -649,7 +649,7 @@ final class DenseHeadTest {
     float[] w = new float[outputs * features];
     float[] x = new float[features];
     for (int i = 0; i < features; i++) {
-      x[i] = i < 32 ? 100.49f : 100.51f; // 127 is the largest of both groups
+      x[i] = i < 32 ? 100.49f : 100.51f; // 127 is the largest code of both groups
     }
     x[0] = x[63] = 127;
     for (int output = 0; output < outputs; output++) {
@@ -661,12 +661,13 @@ final class DenseHeadTest {
     assertReached(kernels, w, x);
   }
 
-  /** Sums of exact products, which are rounded in one direction again and again. */
+  /** Sums of exact products, repeatedly rounded in one direction. */
   @ParameterizedTest
   @MethodSource("kernels")
   void boundsHoldWhereRoundingsAddUp(KernelsUnderTest kernels) {
     int features = 1 << 16;
-    // Squares of 32 add up to 512, and those of a row to a square, so that four bits lose nothing.
+    // The squares of 32 elements add up to 512, and those of a row to a square, so that four bits
+    // are exact.
     float[] group = new float[32];
     Arrays.fill(group, 4);
     group[0] = -8;
@@ -686,7 +687,7 @@ final class DenseHeadTest {
     }
   }
 
-  /** Many candidates go on to a product in float32, which rounds otherwise than scores do. */
+  /** Many candidates go on to a product in float32, which rounds differently from scores. */
   @ParameterizedTest
   @MethodSource("kernels")
   void boundsHoldInProducts(KernelsUnderTest kernels) {
@@ -695,7 +696,7 @@ final class DenseHeadTest {
     assertReached(kernels, gaussian(random, 120 * features), gaussian(random, features));
   }
 
-  /** Probabilities in double, of scores divided by a temperature. */
+  /** Returns probabilities in double, of scores divided by a temperature. */
   private static double[] softmax(float[] scores, double temperature) {
     double[] p = new double[scores.length];
     Arrays.setAll(p, i -> Math.exp((scores[i] - scores[0]) / temperature));
@@ -794,7 +795,7 @@ final class DenseHeadTest {
       double limit = cells + 4 * Math.sqrt(2.0 * cells);
       assertTrue(chiSquared < limit, "chi squared " + chiSquared + " of " + cells);
 
-      // One row at a time goes by four bits, and draws the same.
+      // Single rows use four bits, and draw the same outputs.
       Random again = new Random(11);
       for (int draw = 0; draw < 100; draw++) {
         assertEquals(drawn[draw], head.sample(one, temperature, again, Filter.without())[0]);
@@ -807,7 +808,7 @@ final class DenseHeadTest {
     }
   }
 
-  /** Fewer rows are read for a sample than there are, if a few are far more probable. */
+  /** A sample reads fewer rows than there are, if a few are far more probable. */
   @Test
   void readsFewRowsForASample() {
     int outputs = 70_001;

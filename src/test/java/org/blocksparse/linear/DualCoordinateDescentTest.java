@@ -21,7 +21,9 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** The solver finds the minimum of its objective: by its gradient, and as LIBLINEAR finds it. */
+/**
+ * The solver finds the minimum of its objective: checked by its gradient, and against LIBLINEAR.
+ */
 final class DualCoordinateDescentTest {
   private static final int ROWS = 240;
   private static final int COLUMNS = 60;
@@ -35,9 +37,9 @@ final class DualCoordinateDescentTest {
     }
 
     /**
-     * Rows of which some columns say what is right, and noise.
+     * Returns rows with some informative columns, and noise.
      *
-     * @param size of values, at most
+     * @param size the largest magnitude of values
      */
     static Problem random(long seed, boolean weighted, double cost, double size, double noise) {
       SplittableRandom random = new SplittableRandom(seed);
@@ -85,7 +87,7 @@ final class DualCoordinateDescentTest {
       return sum;
     }
 
-    /** The gradient of the objective, that of the bias last. */
+    /** Returns the gradient of the objective; that of the bias is last. */
     double[] gradient(double[] weights, double bias) {
       double[] gradient = Arrays.copyOf(weights, COLUMNS + 1);
       gradient[COLUMNS] = bias;
@@ -100,7 +102,7 @@ final class DualCoordinateDescentTest {
       return gradient;
     }
 
-    /** The minimum of the objective, by Newton's method from 0 on. */
+    /** Returns the minimum of the objective, by Newton's method from 0 on. */
     double minimum() {
       double[] all = new double[COLUMNS + 1];
       for (int step = 0; step < 1000; step++) {
@@ -126,7 +128,7 @@ final class DualCoordinateDescentTest {
       throw new AssertionError("no minimum");
     }
 
-    /** The inverse of the Hessian matrix times the gradient, by Gaussian elimination. */
+    /** Returns the inverse of the Hessian matrix times the gradient, by Gaussian elimination. */
     private double[] newtonStep(double[] weights, double bias) {
       int n = COLUMNS + 1;
       double[][] system = new double[n][n + 1];
@@ -181,7 +183,7 @@ final class DualCoordinateDescentTest {
     }
   }
 
-  /** For costs and values of any size, and answers that can be learned or cannot. */
+  /** Costs and values of any size, and answers that can be learned or not. */
   @ParameterizedTest
   @CsvSource({
     "0.001, 1, 0.1", "0.001, 1, 5", "0.001, 9, 0.1", "0.001, 9, 5",
@@ -202,7 +204,7 @@ final class DualCoordinateDescentTest {
     }
   }
 
-  /** Rows that are left out for some passes because they seem to be right count at the end. */
+  /** Rows that are skipped in some passes because they seem to be right count at the end. */
   @Test
   void theMinimumIsThatOfAllRows() {
     for (int i = 0; i < 60; i++) {
@@ -237,7 +239,7 @@ final class DualCoordinateDescentTest {
     assertTrue(found >= 0 && found < ROWS, "row " + found);
   }
 
-  /** Others have their costs, so that the sum of all costs stays. */
+  /** The remaining rows take over their costs, so that the sum of all costs is unchanged. */
   @Test
   void rowsThatAreLeftOutDoNotMatter() {
     Problem problem = Problem.random(false);
@@ -317,7 +319,7 @@ final class DualCoordinateDescentTest {
     List<String> text = Files.readAllLines(model);
     int first = text.indexOf("w") + 1;
     double[] all = new double[COLUMNS + 1];
-    // Weights are of the label that came first.
+    // Weights are those of the label that came first.
     double sign = text.contains("label 1 -1") ? 1 : -1;
     for (int i = 0; i < all.length && first + i < text.size(); i++) {
       all[i] = sign * Double.parseDouble(text.get(first + i).strip());

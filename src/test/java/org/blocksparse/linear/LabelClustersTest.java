@@ -13,11 +13,11 @@ import org.blocksparse.internal.schedule.Scheduler;
 import org.blocksparse.testing.Seed;
 import org.junit.jupiter.api.Test;
 
-/** Labels with similar features come into one cluster, and clusters are of equal size. */
+/** Labels with similar features share a cluster, and clusters have equal sizes. */
 final class LabelClustersTest {
   private static final int FEATURES_OF_GROUP = 10;
 
-  /** Rows of one label each: features of the label's group, and noise. */
+  /** Rows with one label each: features of the label's group, and noise. */
   private record Problem(SparseMatrix x, SparseMatrix rowsOf, int features, int[] groupOf) {
     static Problem of(int groups, int labelsOfGroup, int rowsOfLabel, int noise, long seed) {
       SplittableRandom random = new SplittableRandom(seed);
@@ -29,7 +29,7 @@ final class LabelClustersTest {
         groupOf[label] = groupOf[other];
         groupOf[other] = group;
       }
-      int features = (groups + 1) * FEATURES_OF_GROUP; // those of the last group are noise
+      int features = (groups + 1) * FEATURES_OF_GROUP; // the features after the groups are noise
       int rows = labels * rowsOfLabel;
       int entries = 3 + noise;
       int[] columns = new int[rows * entries];
@@ -63,7 +63,7 @@ final class LabelClustersTest {
       return LabelClusters.of(engine, x, rowsOf, features, halvings, seed);
     }
 
-    /** The sum of the lengths of the sums of the labels' vectors of each cluster. */
+    /** Returns the sum, over the clusters, of the norm of the sum of their labels' vectors. */
     double objective(int[] clusterOf, int clusters) {
       double[][] sums = new double[clusters][features];
       for (int label = 0; label < clusterOf.length; label++) {
@@ -100,12 +100,12 @@ final class LabelClustersTest {
     }
   }
 
-  /** Nearer to what the groups reach than labels that are dealt out. */
+  /** The objective is nearer to that of the groups than to that of random clusters. */
   @Test
   void clustersAreMoreAlikeThanRandomOnesAndOfEqualSize() {
     for (int halvings = 1; halvings <= 4; halvings++) {
       int clusters = 1 << halvings;
-      double gain = 0; // in the mean, of what the groups reach
+      double gain = 0; // the mean gain, relative to that of the groups
       for (int seed = 0; seed < 5; seed++) {
         Problem problem = Problem.of(clusters, 6, 3, 2, Seed.value() + seed);
         int[] clusterOf = problem.clusters(halvings, seed);

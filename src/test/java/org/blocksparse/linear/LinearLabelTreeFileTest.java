@@ -36,7 +36,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Files that hold no linear label tree are refused, and name the tensor. */
+/** Files that hold no linear label tree are rejected by an exception that names the tensor. */
 @Tag("xcheck")
 final class LinearLabelTreeFileTest {
   private static final String OLDER = "linear-label-tree-0.1.safetensors";
@@ -56,14 +56,14 @@ final class LinearLabelTreeFileTest {
     }
   }
 
-  /** A file as older versions wrote it, of the same tree. */
+  /** Returns a file in the form of older versions, of the same tree. */
   static byte[] golden(String name) throws IOException {
     try (InputStream in = LinearLabelTreeFileTest.class.getResourceAsStream("/golden/" + name)) {
       return in.readAllBytes();
     }
   }
 
-  /** Older files give the same answers, and are saved as new ones. */
+  /** Older files give the same answers, and are saved in the new form. */
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void olderFilesAreRead(boolean mapped) throws IOException {
@@ -92,7 +92,7 @@ final class LinearLabelTreeFileTest {
         List.of(new int[] {0, 1}, new int[] {1, 2}, new int[] {3}, new int[] {4, 0}));
   }
 
-  /** Where a tensor begins in a file, and where it ends. */
+  /** Returns the begin and the end of a tensor in a file. */
   static int[] range(byte[] bytes, String tensor) {
     int length = (int) ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getLong(0);
     String header = new String(bytes, 8, length, UTF_8);
@@ -107,7 +107,7 @@ final class LinearLabelTreeFileTest {
     };
   }
 
-  /** The bytes of a tensor. */
+  /** Returns the bytes of a tensor. */
   static byte[] bytesOf(Path file, String tensor) throws IOException {
     byte[] bytes = Files.readAllBytes(file);
     int[] range = range(bytes, tensor);
@@ -221,8 +221,8 @@ final class LinearLabelTreeFileTest {
   }
 
   /**
-   * Calls on a damaged mapped file end, and stay within their memory. That of an older version has
-   * the most that is not copied.
+   * Calls on a damaged mapped file end, and stay within their memory. A file of an older version
+   * has the most parts that are not copied.
    */
   @Test
   void mappedFilesOfAnyContentCanBeUsed() throws IOException {

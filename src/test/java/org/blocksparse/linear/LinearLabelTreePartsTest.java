@@ -23,14 +23,17 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** A tree of parts has the bytes of one that was trained at once. */
+/** A tree of parts has the bytes of one that was trained as a whole. */
 final class LinearLabelTreePartsTest {
   private static final int FEATURES = 41;
   private static final int ROWS = 400;
 
   @TempDir Path folder;
 
-  /** Rows with up to five features and up to three labels, most of which follow from a feature. */
+  /**
+   * Returns rows with up to five features and up to three labels, most of which follow from a
+   * feature.
+   */
   private static List<int[]> features(Random random) {
     return IntStream.range(0, ROWS)
         .mapToObj(row -> random.ints(random.nextInt(6), 0, FEATURES).toArray())
@@ -48,7 +51,7 @@ final class LinearLabelTreePartsTest {
         .toList();
   }
 
-  /** Solves all parts, each output by itself or all at once, in random order. */
+  /** Solves all parts, each output separately or all together, in random order. */
   private static List<byte[]> solutions(LinearLabelTreeParts parts, Random random) {
     List<byte[]> solutions = new ArrayList<>();
     for (int part = 0; part < parts.count(); part++) {
@@ -170,7 +173,7 @@ final class LinearLabelTreePartsTest {
     }
   }
 
-  /** The bytes with one bit, byte or word changed, to numbers at the ends of types as well. */
+  /** Returns the bytes with one bit, byte or word changed, some to the extreme values of types. */
   private static List<byte[]> changed(byte[] bytes) {
     List<byte[]> all = new ArrayList<>();
     for (int i = 0; i < bytes.length; i++) {
@@ -190,7 +193,7 @@ final class LinearLabelTreePartsTest {
         word + 1,
         -word,
         Integer.MAX_VALUE,
-        Integer.MIN_VALUE, // of ints
+        Integer.MIN_VALUE, // extreme ints
         0x7fc00000,
         0x7f800000,
         0xff800000,
@@ -217,7 +220,7 @@ final class LinearLabelTreePartsTest {
     }
   }
 
-  /** Each is a tenth of the rows, and together they are at most about 1,000. */
+  /** Each part is a tenth of the rows, and they have at most about 1,000 rows together. */
   @ParameterizedTest
   @CsvSource({"9, 1", "19, 1", "24, 2", "1000, 10", "5009, 2", "5010, 1"})
   void fewRowsHaveMoreFolds(int rows, int folds) {
@@ -280,7 +283,7 @@ final class LinearLabelTreePartsTest {
     model.calibrations().forEach(each -> assertTrue(each.isFinite(), each::toString));
   }
 
-  /** Fields are told by what is wrong with them. */
+  /** Messages name the invalid field. */
   @Test
   void messagesNameTheField() {
     ChunkProblem problem = ChunkProblem.of(calibratedParts(24).problem(0));
@@ -345,7 +348,7 @@ final class LinearLabelTreePartsTest {
     int[] some = new int[1 << 20];
     ArrayBytes.Writer bytes = new ArrayBytes.Writer(1);
     for (int i = 0; i < 1 << 9; i++) {
-      bytes.put(some); // and its length: 2^31 + 2^11 + 4 bytes in all
+      bytes.put(some); // its length makes it 2^31 + 2^11 + 4 bytes in total
     }
     Exception e = assertThrows(IllegalStateException.class, () -> bytes.array("x: rows"));
     assertEquals(

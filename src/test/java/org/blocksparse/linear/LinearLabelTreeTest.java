@@ -55,14 +55,14 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** A linear label tree: what it learns, what it finds, and its files. */
+/** A linear label tree: training, search, and files. */
 @Tag("xcheck")
 final class LinearLabelTreeTest {
   private static final int WORDS = 53;
 
   @TempDir Path folder;
 
-  /** Rows whose labels follow from their features, and a little noise. */
+  /** Rows whose labels follow from their features, with a little noise. */
   private record Data(SparseRows x, SparseRows targets, List<int[]> labels)
       implements AutoCloseable {
     static Data of(int rows, int labels, long seed) {
@@ -73,7 +73,7 @@ final class LinearLabelTreeTest {
       for (int row = 0; row < rows; row++) {
         int label = random.nextInt(labels);
         int other = random.nextInt(labels);
-        // Each label has three words of its own, some of which it shares.
+        // Each label has three words, and shares some of them.
         int[] words = IntStream.concat(wordsOf(label), wordsOf(other)).distinct().toArray();
         indices.add(words);
         float[] of = new float[words.length];
@@ -126,13 +126,13 @@ final class LinearLabelTreeTest {
         int best = ranking.output(row, 0);
         right += Arrays.stream(other.labels().get(row)).anyMatch(label -> label == best) ? 1 : 0;
       }
-      // Of a fifth of the rows only one of two labels is right, and nothing says which.
+      // In a fifth of the rows only one of two labels is right, and no feature tells which.
       assertTrue(right > 0.85 * ranking.batch(), right + " of " + ranking.batch());
       assertEquals(16, tree.clusterCount());
     }
   }
 
-  /** Probabilities of rows like those of training are those of the answers, in the mean. */
+  /** For rows like those of training, the mean probability is the frequency of the answers. */
   @Test
   void probabilitiesAreCalibrated() {
     try (Data data = Data.of(2000, 40, Seed.value());
@@ -151,7 +151,7 @@ final class LinearLabelTreeTest {
     }
   }
 
-  /** Rows of a label of which a word says the label, but for three of ten words, which lie. */
+  /** Returns rows with one label, which a word tells, except that three of ten words mislead. */
   private static Data noisy(int rows, int labels, long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     List<int[]> x = new ArrayList<>();
@@ -167,7 +167,7 @@ final class LinearLabelTreeTest {
     return new Data(SparseRows.of(x, values), SparseRows.of(targets), targets);
   }
 
-  /** Neither the cost nor the size of the weights of rows enters probabilities but by margins. */
+  /** Neither the cost nor the scale of row weights affects probabilities except through margins. */
   @ParameterizedTest
   @CsvSource({
     "1, 1, 20", "0.1, 1, 20", "0.01, 1, 20", "0.001, 1, 20", "40, 1, 20",
@@ -203,7 +203,7 @@ final class LinearLabelTreeTest {
     }
   }
 
-  /** Weights of rows times a number are that cost times the number, bit by bit. */
+  /** Row weights times a number equal a cost times that number, bit by bit. */
   @ParameterizedTest
   @ValueSource(floats = {0x1p-12f, 0x1p-3f, 0x1p9f})
   void onlyTheProductOfCostAndWeightCounts(float factor) throws IOException {
@@ -221,7 +221,7 @@ final class LinearLabelTreeTest {
     }
   }
 
-  /** Where labels do not follow from features, the ranking still can be saved and loaded. */
+  /** If labels do not follow from features, the ranking can still be saved and loaded. */
   @Test
   void labelsDrawnAtRandomMakeATreeThatLoads() throws IOException {
     SplittableRandom random = new SplittableRandom(Seed.value());
@@ -243,15 +243,15 @@ final class LinearLabelTreeTest {
     }
   }
 
-  /** The probabilities of all labels by the formula, from the tensors of the file. */
+  /** Returns the probabilities of all labels by the formula, from the tensors of the file. */
   private static double[][] bruteForce(Path file, SparseRows x, int labels) throws IOException {
     return bruteForce(file, x, labels, 1, (ofChunk, logit) -> ofChunk / (1 + Math.exp(-logit)));
   }
 
   /**
-   * A number for each label, made on the way to it.
+   * Returns a number for each label, computed along its path.
    *
-   * @param with makes it of that of the chunk, and of the log odds of an output of the chunk
+   * @param with combines the number of a chunk with the log odds of an output of the chunk
    */
   private static double[][] bruteForce(
       Path file, SparseRows x, int labels, double begin, DoubleBinaryOperator with)
@@ -325,7 +325,7 @@ final class LinearLabelTreeTest {
           double[] best = Arrays.stream(ofRow).map(p -> -p).sorted().map(p -> -p).toArray();
           assertEquals(Math.min(k, labels), ranking.size(row));
           for (int rank = 0; rank < ranking.size(row); rank++) {
-            // The best by rank, and the right number for the label that is given.
+            // The best by rank, and the right number for the requested label.
             assertEquals(best[rank], ranking.probability(row, rank), 1e-5 * best[rank]);
             double own = ofRow[ranking.output(row, rank)];
             assertEquals(own, ranking.probability(row, rank), 1e-5 * own);
@@ -383,7 +383,7 @@ final class LinearLabelTreeTest {
     }
   }
 
-  /** Calibrations multiply margins by anything: log odds count, not margins. */
+  /** Calibrations scale margins by any factor: log odds count, not margins. */
   @ParameterizedTest
   @ValueSource(floats = {1e-30f, 1e-9f, 1, 1e9f})
   void anExplanationAddsUpForMarginsOfAnySize(float size) {
@@ -419,7 +419,10 @@ final class LinearLabelTreeTest {
         (chunk, z) -> chunk + Math.min(z, 0) - Math.log1p(Math.exp(-Math.abs(z))));
   }
 
-  /** The contribution of a feature is its value times the mean of its slopes on the way to x. */
+  /**
+   * Checks that the contribution of a feature is its value times its mean slope along the line to
+   * x.
+   */
   private static void assertIntegratedGradients(LinearLabelTree tree, Path file, SparseRows x)
       throws IOException {
     int steps = 64;
@@ -595,7 +598,7 @@ final class LinearLabelTreeTest {
     }
   }
 
-  /** A row of weight 2 counts as two rows; one of weight 0 does not count. */
+  /** A row of weight 2 counts as two rows, and one of weight 0 not at all. */
   @Test
   void weightsOfRowsCount() {
     List<int[]> x = List.of(new int[] {0}, new int[] {0}, new int[] {1}, new int[] {0});
@@ -613,7 +616,7 @@ final class LinearLabelTreeTest {
     }
   }
 
-  /** Entries of a feature are added up, in any order: the model has the same bits. */
+  /** Repeated entries of a feature are added up, in any order: the model has the same bits. */
   @ParameterizedTest
   @ValueSource(ints = {2, 3, 5, 12, 40})
   void rowsAreSumsOfTheirEntries(int repeats) throws IOException {
@@ -651,7 +654,7 @@ final class LinearLabelTreeTest {
     }
   }
 
-  /** The model has the same bits without them, with TF-IDF as well. */
+  /** Without them, the model has the same bits, with TF-IDF as well. */
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void rowsOfWeight0AreLeftOut(boolean tfIdf) throws IOException {
@@ -693,7 +696,7 @@ final class LinearLabelTreeTest {
     }
   }
 
-  /** One row of very many entries makes no others wrong. */
+  /** One row with very many entries does not affect others. */
   @Test
   void aRowMayListAFeatureVeryOften() {
     List<int[]> x = new ArrayList<>();
@@ -733,7 +736,7 @@ final class LinearLabelTreeTest {
     return ranking.logProbability(row, rank);
   }
 
-  /** Answers that cannot be learned, at a cost of nearly no errors, take more than all passes. */
+  /** Answers that cannot be learned, at a cost that allows nearly no errors, exhaust the passes. */
   @Test
   void aSolverThatDoesNotEndIsLogged() {
     SplittableRandom random = new SplittableRandom(Seed.value());
@@ -1057,7 +1060,7 @@ final class LinearLabelTreeTest {
     }
   }
 
-  /** A new feature counts as one that no row had, of which feature 3 is one. */
+  /** A new feature counts as one that occurs in no row; feature 3 is such a feature. */
   @Test
   void newFeaturesCountAsTheRarest() {
     try (SparseRows x = SparseRows.of(List.of(new int[] {0, 1}, new int[] {0, 2}, new int[] {0}));
@@ -1089,7 +1092,7 @@ final class LinearLabelTreeTest {
     }
   }
 
-  /** New labels with the same rows fill cluster after cluster, none beyond its room. */
+  /** New labels with the same rows fill one cluster after the other, within its room. */
   @ParameterizedTest
   @ValueSource(ints = {255, 256, 300, 507, 508})
   void similarNewLabelsFillSeveralClusters(int added) throws IOException {
@@ -1171,7 +1174,7 @@ final class LinearLabelTreeTest {
     }
   }
 
-  /** Counts, and the same as rows weighted by hand, make the same tree and the same rankings. */
+  /** Counts, and rows weighted by hand, make the same tree and the same rankings. */
   @Test
   void aTreeThatCountsFeatures_weighsThemByTfIdf() throws IOException {
     List<int[]> counts =

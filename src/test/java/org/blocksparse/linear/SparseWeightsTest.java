@@ -45,7 +45,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 final class SparseWeightsTest {
   @TempDir Path folder;
 
-  /** Rows of a matrix, in which an entry may occur several times. */
+  /** The rows of a matrix, in which an entry may occur several times. */
   private record Lists(List<int[]> indices, List<float[]> values) {
     static Lists random(SplittableRandom random, int rows, int most, int bound, boolean integers) {
       Lists lists = new Lists(new ArrayList<>(), new ArrayList<>());
@@ -77,7 +77,7 @@ final class SparseWeightsTest {
     }
   }
 
-  /** Sums of products that are exact in double, rounded once. */
+  /** Returns sums of products that are exact in double, rounded once. */
   private static float[] scores(Lists x, int row, double[][] weights, int outputs) {
     double[] sums = new double[outputs];
     for (int i = 0; i < x.indices.get(row).length; i++) {
@@ -115,7 +115,7 @@ final class SparseWeightsTest {
     return KernelsUnderTest.instructionSets().stream();
   }
 
-  /** Values are multiples of 1/256 that are small, so that all sums are exact. */
+  /** Values are small multiples of 1/256, so that all sums are exact. */
   @ParameterizedTest
   @MethodSource("kernels")
   void rankingsAreThoseOfADenseLoop(KernelsUnderTest kernels) {
@@ -154,7 +154,7 @@ final class SparseWeightsTest {
     }
   }
 
-  /** The values of counted rows, and of rows that have some, as the formulas of ofRows say. */
+  /** Returns the values of counted rows, and of rows with values, by the formulas of ofRows. */
   private static double[][] weighted(double[][] counts, double[][] of) {
     double[][] weighted = new double[counts.length][];
     for (int row = 0; row < counts.length; row++) {
@@ -178,7 +178,7 @@ final class SparseWeightsTest {
     return IntStream.range(0, one.length).mapToDouble(f -> one[f] * other[f]).sum();
   }
 
-  /** Up to 16 roundings of a positive term. */
+  /** The bound covers up to 16 roundings of a positive term. */
   @ParameterizedTest
   @MethodSource("kernels")
   void similaritiesOfCountedRowsAreCosines(KernelsUnderTest kernels) throws IOException {
@@ -379,7 +379,7 @@ final class SparseWeightsTest {
     }
   }
 
-  /** Of two features: 0, 1 and 256; and 1. */
+  /** The file has two features: 0, 1 and 256; and 1. */
   private Path older() throws IOException {
     return Files.write(
         folder.resolve("weights"),
@@ -408,7 +408,7 @@ final class SparseWeightsTest {
     assertArrayEquals(Files.readAllBytes(file), again);
   }
 
-  /** Chunks take a byte each, or two; a row of 256 weights is the largest. */
+  /** Chunks take one byte or two; a row of 256 weights is the largest. */
   @ParameterizedTest
   @ValueSource(ints = {256, 256 * 256, 256 * 256 + 1})
   void filesOfAnyNumberOfChunksAreRead(int outputs) throws IOException {

@@ -24,13 +24,13 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Fits of mixtures of sparse weights that score each row by itself. */
+/** Fits of mixtures of sparse weights that score each row separately. */
 final class MixtureFitTest {
   private static final int ROWS = 1000;
 
   @TempDir Path folder;
 
-  /** Sparse weights in which row r of the data is feature r, which has any scores. */
+  /** Returns sparse weights in which row r of the data is feature r, which has any scores. */
   private static SparseWeights table(double[][] scores, double factor) {
     int outputs = scores[0].length;
     int[] all = IntStream.range(0, outputs).toArray();
@@ -53,7 +53,7 @@ final class MixtureFitTest {
     return SparseRows.of(IntStream.range(begin, end).mapToObj(i -> new int[] {i}).toList());
   }
 
-  /** Answers, and scores that say something of them. */
+  /** Answers, and two scorers that predict them weakly and strongly. */
   private record Data(int[] right, double[][] weak, double[][] strong) {
     static Data random(int rows, int outputs, SplittableRandom random) {
       Data data = new Data(new int[rows], new double[rows][outputs], new double[rows][outputs]);
@@ -88,7 +88,7 @@ final class MixtureFitTest {
         .getAsDouble();
   }
 
-  /** One weight may be beyond the limit of weights: then all are scaled. */
+  /** If one weight exceeds the limit of weights, all are scaled. */
   @ParameterizedTest
   @CsvSource({
     "1, 1e-6",
@@ -130,7 +130,7 @@ final class MixtureFitTest {
     }
   }
 
-  /** Half of the samples are right: so few have no knots that could hide a wrong intercept. */
+  /** Half of the samples are right: too few for knots, which could hide a wrong intercept. */
   @ParameterizedTest
   @ValueSource(doubles = {1e-3, 1, 1e3})
   void fewSamplesHaveTheMeanOfTheirRights(double unit) {
@@ -166,7 +166,7 @@ final class MixtureFitTest {
         .fit(List.of(x), targets);
   }
 
-  /** The weights of the others are those of a fit without it, as is the calibration. */
+  /** The weights of the other scorers are those of a fit without it, and so is the calibration. */
   @Test
   void aScorerThatMisleadsIsLeftOut() {
     Data data = Data.random(ROWS, 8, new SplittableRandom(Seed.value()));
@@ -245,7 +245,7 @@ final class MixtureFitTest {
     }
   }
 
-  /** The regression of few samples, which has no knots. */
+  /** Few samples give a regression without knots. */
   @Test
   void fewSamplesFollowTheirRegression() {
     double[] sums = {-3, 1, 2, 5};
@@ -263,7 +263,7 @@ final class MixtureFitTest {
     assertEquals(0.25, Math.exp(constant.logProbability(7)), 0.01);
   }
 
-  /** Two of them compete only where as many are left out; here all sums are negative. */
+  /** Two outputs compete only if as many are left out; here all sums are negative. */
   @ParameterizedTest
   @CsvSource({"2, 2", "3, 3", "300, 300", "3, 2", "300, 299", "300, 298", "300, 1", "5, 0"})
   void onlyOutputsThatAreLeftOutCompete(int outputs, int scored) {
@@ -299,7 +299,9 @@ final class MixtureFitTest {
     }
   }
 
-  /** The fit knows as well which outputs compete: probabilities of rows with negative sums hold. */
+  /**
+   * The fit knows which outputs compete, too: probabilities of rows with negative sums are right.
+   */
   @ParameterizedTest
   @ValueSource(ints = {2, 3, 40})
   void probabilitiesHoldWhereAllScoresAreNegative(int outputs) {

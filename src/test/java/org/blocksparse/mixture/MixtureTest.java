@@ -59,7 +59,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Mixtures on every kind of kernels, against sums over all outputs. */
+/** Mixtures on every kind of kernels, compared with sums over all outputs. */
 @Tag("xcheck")
 final class MixtureTest {
   private static final int FEATURES = 23;
@@ -67,7 +67,7 @@ final class MixtureTest {
 
   @TempDir Path folder;
 
-  /** The scorers that a mixture may have, over the same outputs, and what they score. */
+  /** The scorers that a mixture may have, over the same outputs, and their scores. */
   private static final class Scorers implements AutoCloseable {
     final int outputs;
     final EmbeddingBag bag;
@@ -299,7 +299,7 @@ final class MixtureTest {
       mixture.topK(List.of(all.x), 3);
       DenseHead.Reads reads = all.head.reads();
       assertEquals(3_000 * ROWS, reads.screened());
-      // Rows of x without features have equal scores, which all are read.
+      // Rows of x without features have equal scores, all of which are read.
       assertTrue(reads.scored() < 3_000 * ROWS / 2, reads::toString);
       UnsupportedOperationException e =
           assertThrows(
@@ -438,7 +438,7 @@ final class MixtureTest {
     }
   }
 
-  /** The best outputs of the layer and the tree, so that both have a weight in a fit. */
+  /** Returns the best outputs of the layer and the tree, so that both have a weight in a fit. */
   private static SparseRows best(Scorers all, int k) {
     Ranking best =
         Mixture.builder()
@@ -481,7 +481,7 @@ final class MixtureTest {
     assertTrue(calibration.leastScore(odds(Math.log(0.999999))) > 0);
   }
 
-  /** Else their knot would have right samples of the frequent ones as well. */
+  /** Otherwise their knot would contain right samples of the frequent ones as well. */
   @Test
   void probabilitiesOfSumsOfProbabilitiesFallToZeroWithThem() {
     float[] scores = {0.25f, 0.5f};
@@ -509,7 +509,7 @@ final class MixtureTest {
     assertEquals(0.002, Math.exp(calibration.logProbability(-6)), 0.0001);
   }
 
-  /** Where two outputs compete, each is right less often than an output that is far ahead. */
+  /** If two outputs compete, each is right less often than an output that is far ahead. */
   @Test
   void probabilitiesOfARowDependOnItsFirstTwo() {
     SplittableRandom random = new SplittableRandom(1);
@@ -550,7 +550,7 @@ final class MixtureTest {
     return TopTwoCalibration.fitOrNull(new double[1][0], new double[1][0], new boolean[1][0]);
   }
 
-  /** All have score 0: they compete with the outputs that are found, in the fit and later. */
+  /** All of them have score 0: they compete with the found outputs, in the fit and later. */
   @Test
   void outputsThatAreLeftOutCompete() {
     List<int[]> rows = new ArrayList<>();
@@ -636,7 +636,7 @@ final class MixtureTest {
     }
   }
 
-  /** Also where no other scorer has an answer whose score is NaN. */
+  /** A NaN is rejected even if no other scorer has a score for its answer. */
   @Test
   void fitRefusesNaN() {
     try (SparseRows nan = SparseRows.of(List.of(new int[] {0}), List.of(new float[] {Float.NaN}));
@@ -666,7 +666,7 @@ final class MixtureTest {
     }
   }
 
-  /** Examples with integers, so that all sums are exact, and with up to 3 outputs each. */
+  /** Examples with integer features, so that all sums are exact, and with up to 3 outputs each. */
   private record Examples(int[][] features, int[][] outputsOf) {
     static Examples random(int count, int outputs, SplittableRandom random) {
       int[][] features = new int[count][FEATURES];
@@ -701,7 +701,7 @@ final class MixtureTest {
       }
     }
 
-    /** The scores of all outputs by the k best examples, with a loop over all. */
+    /** Returns the scores of all outputs by the k best examples, with a loop over all. */
     float[] scores(int[] row, int k, int all) {
       int[] scores = new int[features.length];
       Arrays.setAll(scores, e -> IntStream.of(row).map(feature -> features[e][feature]).sum());
@@ -764,7 +764,10 @@ final class MixtureTest {
     }
   }
 
-  /** They have no examples, whatever outputs a filter leaves; and none is held for them. */
+  /**
+   * They have no nearest examples, whatever outputs a filter leaves; and no memory is held for
+   * them.
+   */
   @Test
   void rowsWithNaNHaveNoNearestExamples() {
     try (SparseRows rows =
@@ -870,7 +873,7 @@ final class MixtureTest {
         "examples.a.biases", refused(swapped.getBytes(StandardCharsets.ISO_8859_1)).part());
   }
 
-  /** A scorer that knows the answer gets all the weight, whatever the scale of its scores. */
+  /** A scorer that knows the answer gets all the weight, at any scale of its scores. */
   @Test
   void fitFindsTheScorerThatIsRight() {
     SplittableRandom random = new SplittableRandom(Seed.value());
@@ -962,7 +965,7 @@ final class MixtureTest {
     }
   }
 
-  /** Where the first step of the fit leaps too far, because the curvature is 0. */
+  /** The first step of the fit overshoots, because the curvature is 0. */
   @Test
   void fitBeginsAmongLargeScores() {
     int outputs = 40;
@@ -989,7 +992,7 @@ final class MixtureTest {
     }
   }
 
-  /** Those of sparse weights beside a layer that has none. */
+  /** The names belong to sparse weights beside a layer without names. */
   @Test
   void namesOfAnyScorerAreSaved() throws IOException {
     Path file = folder.resolve("names");
@@ -1004,7 +1007,7 @@ final class MixtureTest {
     }
   }
 
-  /** Those of fewer outputs, and of examples, beside names of all outputs and alone. */
+  /** Names of fewer outputs, and of examples, beside names of all outputs and alone. */
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void eachScorerKeepsItsNames(boolean hasLayer) throws IOException {
@@ -1041,7 +1044,7 @@ final class MixtureTest {
     }
   }
 
-  /** Two layers of different kinds, types and sizes, whose names may be those of the first. */
+  /** Two layers of different kinds, types and sizes; the first may have the names of the second. */
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void filesHoldSeveralLayers(boolean haveOneName) throws IOException {
@@ -1116,7 +1119,7 @@ final class MixtureTest {
     return Labels.of(IntStream.range(0, count).mapToObj(i -> prefix + i).toList());
   }
 
-  /** Also where its layer has weight 0. */
+  /** The filter works even if its layer has weight 0. */
   @Test
   void filtersMayListTheOutputsOfAGrownLayer() {
     try (Scorers all = new Scorers(31, false, Workers.common(), new SplittableRandom(3))) {
@@ -1245,7 +1248,7 @@ final class MixtureTest {
     }
   }
 
-  /** Also where the probability, or its change, is too small for the type. */
+  /** The cases include probabilities, or changes of them, that are too small for the type. */
   @ParameterizedTest
   @ValueSource(floats = {1e6f, 1e-4f, 1e-5f, 1e-30f, 0})
   void sharesOfATreeAddUpForAnyRow(float value) {
@@ -1265,7 +1268,7 @@ final class MixtureTest {
         for (int i = 0; i < share.terms().size(); i++) {
           Term term = share.terms().get(i);
           change += term.contribution();
-          if (value < 1) { // the derivative of the exponential function
+          if (value < 1) { // multiplies by the derivative of the exponential function
             double weight = share.constant() * ofLog.terms().get(i).weight();
             assertEquals(weight, term.weight(), 1e-2 * Math.abs(weight));
           }

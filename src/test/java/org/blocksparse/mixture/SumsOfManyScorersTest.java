@@ -38,7 +38,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * Random lists of scorers of any number and kind, with weights, filters, thresholds, retired
- * outputs and rows with NaN, against the sums of all scores in the same float arithmetic.
+ * outputs and rows with NaN, compared with the sums of all scores in the same float arithmetic.
  */
 @Tag("xcheck")
 final class SumsOfManyScorersTest {
@@ -46,7 +46,10 @@ final class SumsOfManyScorersTest {
   private static final int ROWS = 5;
   private static final int PROBLEMS = 60;
 
-  /** A mixture, rows for each scorer, and the scores of all outputs by each; NaN: it is retired. */
+  /**
+   * A mixture, the rows for each scorer, and the scores of all outputs by each; NaN marks retired
+   * outputs.
+   */
   private static final class Problem implements AutoCloseable {
     final SplittableRandom random;
     final Workers workers;
@@ -70,7 +73,7 @@ final class SumsOfManyScorersTest {
       this.workers = workers;
       this.outputs = new int[] {1, 2, 3, 17, 90, 400}[random.nextInt(6)];
       this.addsProbabilities = random.nextInt(3) == 0;
-      this.isCoarse = random.nextBoolean(); // many ties
+      this.isCoarse = random.nextBoolean(); // makes many ties
       this.nanRow = random.nextInt(4) == 0 ? random.nextInt(ROWS) : -1;
       int count = random.nextInt(1, 6);
       for (int i = 0; i < count; i++) {
@@ -224,7 +227,10 @@ final class SumsOfManyScorersTest {
       add(rows, all(alone.topK(List.of(rows), outputs)), false);
     }
 
-    /** Those that a ranking leaves out have score 0; NaN where a row is not defined. */
+    /**
+     * Returns the scores of all outputs: 0 for outputs that a ranking leaves out, and NaN where a
+     * row is undefined.
+     */
     private float[][] all(Ranking ranking) {
       float[][] byRow = new float[ROWS][outputs];
       for (int row = 0; row < ROWS; row++) {
@@ -268,7 +274,10 @@ final class SumsOfManyScorersTest {
           .anyMatch(i -> weights[i] > 0 && scores.get(i)[row][output] == Float.NEGATIVE_INFINITY);
     }
 
-    /** The scorer whose classes are searched: the first layer, or else the first tree; -1: none. */
+    /**
+     * Returns the scorer whose classes are searched: the first layer, otherwise the first tree; -1
+     * if there is neither.
+     */
     private int main() {
       return IntStream.range(0, weights.length)
           .filter(i -> weights[i] > 0 && areLogarithms.get(i))
@@ -278,7 +287,8 @@ final class SumsOfManyScorersTest {
     }
 
     /**
-     * The sum in the order of a search: sparse weights, others from the last on, and the main one.
+     * Returns the sum in the order of a search: sparse weights, the others from the last on, and
+     * the main one.
      */
     float sum(int row, int output) {
       double sum = 0;

@@ -22,7 +22,7 @@ final class BlockPlanTest {
     }
   }
 
-  /** An operation for each kind of schedule that a plan may hold, made when it is needed first. */
+  /** An operation for each kind of schedule that a plan may hold, made on first use. */
   @Test
   void whatWasUsedIsClosedAsAWhole() {
     try (FloatTensor W = FloatTensor.zeros(4, 5, 3, 2);
@@ -39,7 +39,7 @@ final class BlockPlanTest {
       operations.forEach(
           (name, operation) -> {
             try (BlockPlan first = plan()) {
-              operation.accept(first); // what workers need in between is kept from now on
+              operation.accept(first); // workers keep their buffers from now on
             }
             long before = FloatTensor.allocatedBytes();
             BlockPlan plan = plan();

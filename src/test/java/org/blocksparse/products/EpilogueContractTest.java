@@ -34,9 +34,9 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Steps fused to products, on every kind of kernels: sums against the definition, exact on small
- * integers, and the steps after them with the bits of {@link Activation}, whose own contract is
- * tested elsewhere.
+ * Steps fused to products, on every kind of kernels: sums compared with the definition, exact on
+ * small integers, and the following steps with the bits of {@link Activation}, whose own contract
+ * is tested elsewhere.
  */
 @ExtendWith(Seeded.class)
 final class EpilogueContractTest {
@@ -49,7 +49,7 @@ final class EpilogueContractTest {
           new Sizes(1, 1, 1, 300, 260, 1, 1), // cut by columns
           new Sizes(33, 2, 2, 130, 140, 2, 1),
           new Sizes(40, 4, 3, 16, 16, 4, 3), // indices that must repeat
-          new Sizes(0, 3, 2, 4, 6, 2, 2), // nothing at all, in every place
+          new Sizes(0, 3, 2, 4, 6, 2, 2), // every size 0, one after the other
           new Sizes(3, 4, 4, 4, 6, 0, 2),
           new Sizes(3, 4, 4, 4, 6, 2, 0),
           new Sizes(3, 4, 4, 0, 6, 2, 2),
@@ -111,7 +111,7 @@ final class EpilogueContractTest {
       assertArrayEquals(gates, gate.toArray(), "gate");
     }
 
-    /** The sums by their definition. */
+    /** Returns the sums by their definition. */
     Bounded sums(boolean withBias, boolean withInputBias, boolean withInputGate) {
       Sizes s = problem.sizes();
       BlockProblem unbiased =
@@ -125,7 +125,7 @@ final class EpilogueContractTest {
             double term = factor * inputBiases[problem.inputIdx()[input] * s.oSize() + q];
             int at = row * s.oSize() + q;
             sums.values()[at] += term;
-            // As one more of the roundings that the bound counts, of each term.
+            // Each term has one more rounding in the bound.
             sums.bounds()[at] +=
                 Bounded.U
                     * ((long) s.iWin() * (s.iSize() + 1) + 2)
@@ -209,7 +209,7 @@ final class EpilogueContractTest {
     }
   }
 
-  /** All activations, with and without what is kept and a gate. */
+  /** All activations, with and without a stored z and a gate. */
   @ParameterizedTest(name = "{0} {1}")
   @MethodSource("cases")
   void activationsHaveTheBitsOfThoseThatAreNotFused(
@@ -306,7 +306,7 @@ final class EpilogueContractTest {
     }
   }
 
-  /** The sums of a ragged plan by their definition, with both biases. */
+  /** Returns the sums of a ragged plan by their definition, with both biases. */
   private static Bounded sums(RaggedProblem p, float[] inputBias, float[] inputGate) {
     Bounded sums = p.dot();
     for (int sample = 0; sample < p.batch(); sample++) {
@@ -329,7 +329,7 @@ final class EpilogueContractTest {
     return sums;
   }
 
-  /** Samples of which each has its own number of inputs and outputs, none among them. */
+  /** Samples that each have their own number of inputs and outputs, sometimes none. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void raggedPlans(KernelsUnderTest kernels, Data data) {
@@ -397,7 +397,7 @@ final class EpilogueContractTest {
     }
   }
 
-  /** Large enough to be shared, with many chunks and cut by columns. */
+  /** Sizes large enough to be divided among workers, with many chunks and cut by columns. */
   @ParameterizedTest
   @EnumSource
   void sameBitsForAnyNumberOfWorkers(Activation f, Data data) {
@@ -449,7 +449,10 @@ final class EpilogueContractTest {
     }
   }
 
-  /** Two layers, the first with an activation and a gate, against differences of the loss alone. */
+  /**
+   * Two layers, the first with an activation and a gate, compared with differences of the loss
+   * alone.
+   */
   @Tag("xcheck")
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
@@ -494,7 +497,7 @@ final class EpilogueContractTest {
     }
   }
 
-  /** Central differences with respect to {@code moved}, which is z or gate. */
+  /** Compares with central differences with respect to {@code moved}, which is z or gate. */
   private static void assertSlopes(
       String name,
       BlockProblem p,
@@ -515,7 +518,7 @@ final class EpilogueContractTest {
     }
   }
 
-  /** gradOut . out, with h = gate * f(z). */
+  /** Returns gradOut . out, with h = gate * f(z). */
   private static double loss(BlockProblem p, Activation f, float[] z, float[] gate) {
     Sizes s = p.sizes();
     int n = s.iSize();

@@ -28,7 +28,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The gradients of a bias of input blocks; its steps are in {@link SparseBlockStepProperties}. */
+/** The gradients of a bias of input blocks; {@link SparseBlockStepProperties} covers its steps. */
 @ExtendWith(Seeded.class)
 final class InputBiasTest {
   static Stream<Arguments> cases() {
@@ -105,7 +105,7 @@ final class InputBiasTest {
     }
   }
 
-  /** The old values plus a factor times a gradient: two roundings more. */
+  /** Returns the old values plus a factor times a gradient: two more roundings. */
   private static Bounded added(float[] before, Bounded gradient, float alpha) {
     Bounded sum = Bounded.zeros(gradient.shape());
     for (int i = 0; i < before.length; i++) {
@@ -119,7 +119,7 @@ final class InputBiasTest {
   }
 
   /**
-   * The bias is a product with inputs of 1 number, which is the gate: one layer against another.
+   * The bias is a product with inputs of 1 number, the gate: one layer is compared with the other.
    */
   @Test
   void isWhatABlockOfOneRowIs() {

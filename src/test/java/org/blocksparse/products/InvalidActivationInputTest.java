@@ -15,7 +15,7 @@ import org.blocksparse.Shape;
 import org.blocksparse.Workers;
 import org.blocksparse.testing.InvalidInput;
 
-/** Arguments that activations, epilogues and the gradients fused with them refuse. */
+/** Arguments that activations, epilogues and their fused gradients reject. */
 final class InvalidActivationInputTest extends InvalidInput {
   private static final String SHARES = "; an output must not overlap an input";
 
@@ -25,14 +25,14 @@ final class InvalidActivationInputTest extends InvalidInput {
     addGradients(cases);
     addEpilogues(cases);
     addFused(cases);
-    if (Backend.isNative()) { // else two tensors do not share memory
+    if (Backend.isNative()) { // without the native library, two tensors do not share memory
       addOverlapsOfGradients(cases);
       addOverlaps(cases);
     }
     return cases.stream();
   }
 
-  /** Tensors of 4 rows of 6, or 12 in two halves. */
+  /** Adds calls on tensors of 4 rows of 6 elements, or of 12 in two halves. */
   private static void refuse(
       List<Case> cases, Class<? extends Throwable> type, String message, Consumer<World> call) {
     World world =
@@ -99,7 +99,7 @@ final class InvalidActivationInputTest extends InvalidInput {
             .with("a", () -> floats(1 << 16, 1 << 16, 0)),
         w -> relu.apply(w.f("z"), w.f("a")));
     if (!Backend.isNative()) {
-      return; // the tensors below share memory, which they cannot on the heap's own
+      return; // the tensors below share memory, which heap tensors cannot
     }
     refuse(
         cases,
@@ -123,16 +123,19 @@ final class InvalidActivationInputTest extends InvalidInput {
         w -> relu.apply(part(w.f("halves"), 0, 2, 6), part(w.f("halves"), 1, 2, 6)));
   }
 
-  /** Another tensor over part of the memory of one. */
+  /** Returns another tensor over part of a tensor's memory. */
   private static FloatTensor part(FloatTensor of, int from, long... shape) {
     int size = (int) Shape.of(shape).size();
     return FloatTensor.wrap(of.asFloatBuffer().slice(from, size), shape);
   }
 
-  /** Four rows of 6: the small one of two tensors is put into the memory of the large one. */
+  /**
+   * Adds overlaps of two tensors with four rows of 6: the smaller one lies in the memory of the
+   * larger one.
+   */
   private static void addOverlapsOfGradients(List<Case> cases) {
     String[][] pairs = {
-      // what is written, what else lies there, and the large one by its name here
+      // the tensor written, the one that it overlaps, and the larger of the two by its name here
       {"gradZ", "gate", "gradZ"},
       {"gradGate", "z", "z"},
       {"gradGate", "gradA", "a"},
@@ -257,7 +260,9 @@ final class InvalidActivationInputTest extends InvalidInput {
     Activation.SILU.gradient(w.f("z"), w.f("a"), options, w.f("gradZ"), Workers.common());
   }
 
-  /** A batch of 2, 3 of 5 input and 2 of 4 output blocks, of 3 and 6 elements. */
+  /**
+   * Returns a batch of 2 that selects 3 of 5 input and 2 of 4 output blocks, of 3 and 6 elements.
+   */
   private static World layer() {
     return new World()
         .with("W", () -> floats(5, 4, 3, 6))
@@ -510,7 +515,7 @@ final class InvalidActivationInputTest extends InvalidInput {
                 w.f("gradZ")));
   }
 
-  /** Each tensor that is written begins where each that is read does. */
+  /** Lets each tensor that is written begin where each tensor that is read does. */
   private static void addOverlaps(List<Case> cases) {
     for (String output : List.of("out", "z")) {
       for (String input : List.of("W", "h", "bias", "inputBias", "inputGate", "gate")) {
@@ -537,7 +542,10 @@ final class InvalidActivationInputTest extends InvalidInput {
         w -> gradHAll(w, Set.of("gradGate", "gradZ")));
   }
 
-  /** A tensor as another one, or over memory that all have that are named. */
+  /**
+   * Returns a tensor like another one, or, if it is named, over the memory that all named ones
+   * share.
+   */
   private static FloatTensor among(Set<String> named, String name, World w, String as) {
     FloatTensor like = w.f(as);
     return named.contains(name) ? part(w.f("all"), 0, like.shape().toArray()) : like;

@@ -20,7 +20,7 @@ import org.blocksparse.testing.InvalidInput;
 
 /**
  * A table of operations on blocks and their operands, in the order in which they are checked, and
- * what is refused of each: each operand is made null, closed, a view of something closed, of
+ * the invalid variants of each: each operand is made null, closed, a view of something closed, of
  * another rank, larger and smaller in each dimension; each index is made too small and too large;
  * each output overlaps each input by one element.
  */
@@ -63,7 +63,7 @@ abstract class InvalidOperationInput extends InvalidInput {
     INPUT,
     OUTPUT,
     INDEX,
-    /** {@link Weights}, which share memory with nothing and have no views. */
+    /** {@link Weights}, which have no views and share no memory. */
     WEIGHTS
   }
 
@@ -125,7 +125,7 @@ abstract class InvalidOperationInput extends InvalidInput {
   static final Operand Y_IDX = ranked(index("yIdx", "(batch, window)", "batch oWin"));
   static final List<String> PLAN = List.of("batch", "iBlocks", "oBlocks", "iWin", "oWin");
 
-  /** The first check that fails, or null: the rule of all messages about shapes. */
+  /** Returns the first check that fails, or null: the rule for all messages about shapes. */
   static String failure(Operation operation, Map<String, long[]> shapes) {
     Map<String, Long> bound = new HashMap<>();
     operation.bound.forEach(dim -> bound.put(dim, (long) DIMS.get(dim)));
@@ -301,7 +301,7 @@ abstract class InvalidOperationInput extends InvalidInput {
     Map<String, long[]> shapes = shapes(operation);
     shapes.put(operand.name, shape);
     String message = failure(operation, shapes);
-    // Where there is no plan, fewer blocks make indices wrong instead of shapes: see addIndices.
+    // Without a plan, fewer blocks make indices invalid instead of shapes: see addIndices.
     boolean fewerBlocks =
         !plan
             && operand.dims.size() == 4
@@ -362,7 +362,7 @@ abstract class InvalidOperationInput extends InvalidInput {
     }
   }
 
-  /** The output begins with the last element of the input. */
+  /** Lets the output begin with the last element of the input. */
   static void addOverlaps(List<Case> cases, Operation operation, Operand output, boolean plan) {
     if (!Backend.isNative()) {
       return;
@@ -400,12 +400,12 @@ abstract class InvalidOperationInput extends InvalidInput {
     }
   }
 
-  /** Three samples that select 3, 0 and 3 of the blocks, the last one among them. */
+  /** Returns three samples that select 3, 0 and 3 of the blocks, including the last one. */
   static SparseRows rows(int blocks) {
     return SparseRows.of(new int[] {0, 3, 3, 6}, new int[] {0, 2, 2, 5, blocks - 1, 1});
   }
 
-  /** Every operation with a ragged plan refuses rows that are not its own. */
+  /** Every operation with a ragged plan rejects numbers of rows other than its own. */
   static void addRaggedRows(List<Case> cases, List<Operation> operations) {
     for (Operation operation : operations) {
       for (Operand operand : operation.operands) {

@@ -14,7 +14,7 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Weights;
 
-/** Arguments that block-sparse products and their plans refuse. */
+/** Arguments that block-sparse products and their plans reject. */
 final class InvalidProductInputTest extends InvalidOperationInput {
   private static final Operand Z = in("z", "(batch, iWin, iSize)", "batch iWin iSize");
   private static final Operand GRAD_Z = out(named("gradZ", Z));
@@ -38,7 +38,7 @@ final class InvalidProductInputTest extends InvalidOperationInput {
     return cases.stream();
   }
 
-  /** Operations that read W, which may be of either kind. */
+  /** Returns the operations that read W, which may be of either kind. */
   private static List<Operation> readingBlocks(Operand matrix) {
     String of = " of " + matrix.kind();
     return List.of(
@@ -135,7 +135,7 @@ final class InvalidProductInputTest extends InvalidOperationInput {
                     w.blocks("W"), w.f("h"), w.i("inputIdx"), w.f("bias"), w.i("outputIdx"))));
   }
 
-  /** Arguments that are no operands. */
+  /** Adds arguments other than operands. */
   private static void addOthers(List<Case> cases, Operand matrix) {
     String of = " of " + matrix.kind();
     Operation fused = gradZ("overwrite", matrix, GradientOptions.overwrite());
@@ -312,7 +312,10 @@ final class InvalidProductInputTest extends InvalidOperationInput {
         });
   }
 
-  /** A plan of more blocks than there can be weights of is refused with those that there are. */
+  /**
+   * Adds a plan of more blocks than weights can have, which is rejected with the number of existing
+   * blocks.
+   */
   private static void addMostBlocks(List<Case> cases, String what, Consumer<BlockPlan> product) {
     int most = Integer.MAX_VALUE;
     add(
@@ -328,7 +331,7 @@ final class InvalidProductInputTest extends InvalidOperationInput {
         });
   }
 
-  /** Rows that a ragged plan is made from, and what it says of them. */
+  /** Adds rows from which no ragged plan can be made, with the message for each. */
   private static void addRaggedPlans(List<Case> cases) {
     addRagged(cases, "inputs null", NULL, "inputs", () -> null, () -> rows(7), 8);
     addRagged(cases, "outputs null", NULL, "outputs", () -> rows(8), () -> null, 8);
@@ -391,7 +394,7 @@ final class InvalidProductInputTest extends InvalidOperationInput {
           input ? () -> rows(7) : closed,
           8);
     }
-    // 40,000 * 40,000, and samples without windows that count all the same.
+    // 40,000 * 40,000, and samples without windows, which count as well.
     Supplier<SparseRows> wide = () -> SparseRows.of(new int[] {0, 0, 0, 40_000}, new int[40_000]);
     addRagged(
         cases,
@@ -422,7 +425,7 @@ final class InvalidProductInputTest extends InvalidOperationInput {
         w -> BlockPlan.of(w.rows("inputs"), w.rows("outputs"), iBlocks, 7));
   }
 
-  /** Not an alpha: throws while the arguments are made. */
+  /** Throws while the arguments are made, instead of returning an alpha. */
   private static float beyondBlas(World w) {
     try (FloatTensor huge = FloatTensor.zeros(1L << 31, 0, 6, 5)) {
       SparseBlockGemv.apply(w.f("t"), huge, w.f("t"), w.i("ints"), w.i("ints"));

@@ -12,7 +12,7 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.GradientOptions;
 import org.blocksparse.Optimizer;
 
-/** Arguments that gradients into kept tensors, steps and optimizer states refuse. */
+/** Arguments that gradients into existing tensors, steps and optimizer states reject. */
 final class InvalidStepInputTest extends InvalidOperationInput {
   private static final Optimizer ADAM = Optimizer.adam(1);
 
@@ -24,7 +24,7 @@ final class InvalidStepInputTest extends InvalidOperationInput {
     return cases.stream();
   }
 
-  /** The state of a tensor; of none, where the tensor is what is wrong. */
+  /** Returns the state of a tensor; an empty state if the tensor is the invalid argument. */
   private static OptimizerState state(FloatTensor tensor) {
     try {
       return OptimizerState.of(tensor);
@@ -244,7 +244,7 @@ final class InvalidStepInputTest extends InvalidOperationInput {
         w -> BlockPlan.dense((1 << 29) + 1));
   }
 
-  /** Gradients that pass no activation refuse one, and a gate. */
+  /** Gradients without an activation reject one, and a gate. */
   private static void addRefusedOptions(List<Case> cases) {
     Map<String, BiConsumer<World, GradientOptions>> plain =
         Map.of(

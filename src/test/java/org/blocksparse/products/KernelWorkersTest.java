@@ -19,9 +19,9 @@ import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.WatchedKernels;
 import org.junit.jupiter.api.Test;
 
-/** Operations use the kernels of their workers: the contract tests rely on it. */
+/** Operations use the kernels of their workers, on which the contract tests rely. */
 final class KernelWorkersTest {
-  /** The functions that were called since they were last asked for. */
+  /** The functions that were called since the set was last cleared. */
   private final Set<String> called = new ConcurrentSkipListSet<>();
 
   private final Workers workers =

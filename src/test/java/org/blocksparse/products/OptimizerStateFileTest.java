@@ -109,7 +109,7 @@ final class OptimizerStateFileTest {
     }
   }
 
-  /** As many as a file can have, whose shapes take as many letters as those of models do. */
+  /** As many tensors as a file can hold, with shapes as long as those of models. */
   @Test
   void aStateOfVeryManyTensorsIsMadeInSecondsAndSaved() throws IOException {
     FloatTensor[] many = new FloatTensor[65_534];
@@ -150,10 +150,10 @@ final class OptimizerStateFileTest {
       }
     }
     long seconds = (threads.getCurrentThreadCpuTime() - before) / 1_000_000_000;
-    assertTrue(seconds < 60, seconds + " seconds"); // a look at all pairs takes more
+    assertTrue(seconds < 60, seconds + " seconds"); // comparing all pairs takes longer
   }
 
-  /** The rule of each tensor, as files before have it; those of today name it once. */
+  /** The rule of each tensor is in files of earlier versions; current files name it once. */
   @Test
   void aRuleMayBeNamedForEachTensor() throws IOException {
     try (OptimizerState state = OptimizerState.of(start, startB)) {

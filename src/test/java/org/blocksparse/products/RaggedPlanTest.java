@@ -38,7 +38,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 @ExtendWith(Seeded.class)
 final class RaggedPlanTest {
   /**
-   * What {@link RaggedProblem#random} takes, and a batch for whose rows blocks are cut into chunks.
+   * The arguments of {@link RaggedProblem#random}, with a batch whose blocks have rows for several
+   * chunks.
    */
   private record Shapes(
       int batch, int iBlocks, int oBlocks, int iSize, int oSize, int mostInputs, int mostOutputs) {
@@ -55,7 +56,9 @@ final class RaggedPlanTest {
           new Shapes(17, 3, 2, 31, 37, 3, 2),
           new Shapes(40, 4, 3, 16, 16, 7, 6), // indices that must repeat
           new Shapes(300, 1, 1, 5, 7, 2, 2), // more rows of a block than a chunk has
-          new Shapes(700, 3, 1, 3, 5, 1, 2), // and where rows are sorted by what they read: forward
+          new Shapes(
+              700, 3, 1, 3, 5, 1,
+              2), // and where rows are sorted by the blocks that they read: forward
           new Shapes(700, 1, 3, 3, 5, 2, 1), // and backward
           new Shapes(33, 2, 2, 130, 140, 3, 2), // large enough to be shared among workers
           new Shapes(20, 190, 210, 3, 2, 9, 8), // many blocks, few of them named
@@ -70,7 +73,7 @@ final class RaggedPlanTest {
     return KernelsUnderTest.all().stream();
   }
 
-  /** For blocks of up to 33 x 17. */
+  /** Returns the kernels for blocks of up to 33 x 17. */
   static Stream<KernelsUnderTest> kernels() {
     return KernelsUnderTest.forBlocks(33, 17).stream();
   }
@@ -136,7 +139,7 @@ final class RaggedPlanTest {
     return begins;
   }
 
-  /** The tensors have the same elements, bit by bit; the first is closed. */
+  /** Asserts that two tensors have the same bits, and closes the first. */
   private static void assertSameBits(String name, FloatTensor expected, FloatTensor actual) {
     try (expected;
         actual) {
@@ -190,9 +193,9 @@ final class RaggedPlanTest {
     }
   }
 
-  /** The operands and the plan of a product; a gate for each row of h. */
+  /** The operands and the plan of a product, and a gate for each row of h. */
   private record Operands(FloatTensor h, FloatTensor gradOut, FloatTensor gate, BlockPlan plan) {
-    /** W, b and a bias of the input blocks after some steps. */
+    /** Returns W, b and a bias of the input blocks after some steps. */
     Map<String, float[]> stepped(BlockProblem p, float[] ofInputs, Optimizer optimizer) {
       Sizes s = p.sizes();
       try (FloatTensor W = FloatTensor.of(p.W(), s.W());
@@ -209,7 +212,7 @@ final class RaggedPlanTest {
       }
     }
 
-    /** Gradients into tensors that hold something, one after the other. */
+    /** Returns gradients into tensors with content, one after the other. */
     Map<String, float[]> kept(BlockProblem p, float[] ofInputs) {
       Sizes s = p.sizes();
       Map<String, float[]> kept = new LinkedHashMap<>();
@@ -283,7 +286,7 @@ final class RaggedPlanTest {
     }
   }
 
-  /** A gradient, times a factor, over what was there before where no sample touches it. */
+  /** Returns a gradient times a factor, and the previous values where no sample touches them. */
   private static Bounded over(float[] before, Bounded gradient, double factor) {
     Bounded result = Bounded.zeros(gradient.shape());
     for (int i = 0; i < before.length; i++) {
@@ -293,7 +296,7 @@ final class RaggedPlanTest {
     return result;
   }
 
-  /** Small integers, and alphas and rates that are powers of two: everything is exact. */
+  /** The numbers are small integers, and alphas and rates powers of two: everything is exact. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void stepsAndKeptGradients(KernelsUnderTest kernels, Data data) {
@@ -397,7 +400,7 @@ final class RaggedPlanTest {
     }
   }
 
-  /** Central differences with a step that the data can be moved by without rounding. */
+  /** Checks central differences with a step that can be added to the data without rounding. */
   private static void checkNumeric(
       String name, DoubleSupplier loss, float[] parameter, FloatTensor gradient) {
     float step = 0x1p-12f;
@@ -437,7 +440,7 @@ final class RaggedPlanTest {
     }
   }
 
-  /** The rows are copied: closing them changes nothing, nor do slices of longer ones. */
+  /** The rows are copied: closing them has no effect, and slices of longer rows are possible. */
   @Test
   void rowsMayBeASliceAndAreCopied() {
     SparseRows all =
@@ -451,7 +454,7 @@ final class RaggedPlanTest {
         FloatTensor h = FloatTensor.of(new float[] {1, 10, 100}, 3, 1);
         FloatTensor b = FloatTensor.zeros(3, 1);
         FloatTensor out = SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b))) {
-      // Sample 0 reads blocks 1 and 0 for blocks 1 and 0; sample 2 block 2 for block 2.
+      // Sample 0 reads blocks 1 and 0 for blocks 1 and 0; sample 2 reads block 2 for block 2.
       assertArrayEquals(new float[] {5 + 20, 4 + 10, 900}, out.toArray());
     }
   }

@@ -37,8 +37,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Products of BFLOAT16, packed or not, which round their inputs as well: how, how far off results
- * are, and {@link BlockPlan#withInputBits}, which refuses that.
+ * Products of BFLOAT16, packed or not, which round their inputs as well: the rounding, the error of
+ * results, and {@link BlockPlan#withInputBits}, which they reject.
  */
 @ExtendWith(Seeded.class)
 final class RoundedInputsTest {
@@ -53,7 +53,7 @@ final class RoundedInputsTest {
           new Sizes(61, 1, 1, 301, 97, 1, 1), // many rows, and pieces of iSize
           new Sizes(193, 2, 1, 50, 70, 2, 1),
           new Sizes(40, 1, 1, 300, 260, 1, 1), // cut by columns
-          new Sizes(0, 3, 2, 4, 6, 2, 2), // nothing at all, in every place
+          new Sizes(0, 3, 2, 4, 6, 2, 2), // every size 0, one after the other
           new Sizes(3, 4, 4, 4, 6, 0, 2),
           new Sizes(3, 4, 4, 0, 6, 2, 2),
           new Sizes(3, 4, 4, 4, 0, 2, 2));
@@ -75,7 +75,7 @@ final class RoundedInputsTest {
     return KernelsUnderTest.instructionSets().stream();
   }
 
-  /** The nearest number of 8 binary digits, of two the even one; of a normal float. */
+  /** Returns the nearest number of 8 binary digits, ties to even, for a normal float. */
   private static float rounded(float x) {
     if (x == 0) {
       return x;
@@ -84,7 +84,7 @@ final class RoundedInputsTest {
     return (float) (Math.rint(x / place) * place);
   }
 
-  /** Whole numbers of up to 10 binary digits: many of them are halfway between two of 8. */
+  /** Returns integers of up to 10 binary digits, many of them halfway between two of 8 digits. */
   private static float[] wide(Data data, int count) {
     float[] values = new float[count];
     for (int i = 0; i < count; i++) {
@@ -93,7 +93,7 @@ final class RoundedInputsTest {
     return values;
   }
 
-  /** The forward products that there are, each by a plan. */
+  /** Returns the results of all forward products, each by a plan. */
   private static List<FloatTensor> all(
       BlockMatrix W, Guarded memory, FloatTensor h, BlockProblem p, BlockPlan plan) {
     Sizes s = p.sizes();
@@ -170,7 +170,7 @@ final class RoundedInputsTest {
     }
   }
 
-  /** The bound that the Javadoc gives, with no bias and numbers that are not small. */
+  /** Returns the bound of the Javadoc, without a bias and for numbers that are not small. */
   private static Bounded bound(BlockProblem p) {
     Sizes s = p.sizes();
     int k = s.iWin() * s.iSize();
@@ -205,7 +205,7 @@ final class RoundedInputsTest {
     }
   }
 
-  /** A dense product of one column by a block of ones, of a few rows and of many. */
+  /** Checks a dense product of one column with a block of ones, for a few rows and for many. */
   private static void assertProduct(
       KernelsUnderTest kernels, ElementType type, float expected, float... row) {
     int k = row.length;
@@ -275,7 +275,7 @@ final class RoundedInputsTest {
     }
   }
 
-  /** A row's bits do not depend on how many rows there are; rows of tiles of AMX aside. */
+  /** A row's bits do not depend on the number of rows, except in AMX tiles. */
   @Test
   void bitsOfPackedWeightsDoNotDependOnOtherRows(Data data) {
     int most = KernelChoice.kernels().products().readsRowsInOrder() ? 2 : 15;

@@ -29,11 +29,11 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * The contract of every operation on blocks, on every kind of kernels: exact on small integers,
- * within the documented bound on random numbers, and nothing outside of its operands.
+ * within the documented bound on random numbers, and without effects outside its operands.
  */
 @ExtendWith(Seeded.class)
 final class SparseBlockContractTest {
-  /** batch, iBlocks, oBlocks, iSize, oSize, iWin, oWin. */
+  /** The order is batch, iBlocks, oBlocks, iSize, oSize, iWin, oWin. */
   static final List<Sizes> SIZES =
       List.of(
           new Sizes(1, 1, 1, 1, 1, 1, 1),
@@ -50,7 +50,9 @@ final class SparseBlockContractTest {
           new Sizes(191, 1, 1, 5, 7, 1, 1), // around the longest chunk
           new Sizes(192, 1, 1, 5, 7, 1, 1),
           new Sizes(193, 1, 1, 5, 7, 1, 1),
-          new Sizes(511, 2, 1, 3, 5, 1, 1), // and where rows are sorted by what they read: forward,
+          new Sizes(
+              511, 2, 1, 3, 5, 1,
+              1), // and where rows are sorted by the blocks that they read: forward,
           new Sizes(512, 2, 1, 3, 5, 1, 1),
           new Sizes(513, 2, 1, 3, 5, 1, 1),
           new Sizes(511, 1, 2, 3, 5, 1, 1), // and backward
@@ -66,7 +68,7 @@ final class SparseBlockContractTest {
           new Sizes(4, 190, 210, 3, 2, 5, 6), // many blocks, few of them named
           new Sizes(40, 4, 3, 16, 16, 4, 3), // indices that must repeat
           new Sizes(6, 1, 1, 5, 6, 4, 3), // all indices equal
-          new Sizes(0, 3, 2, 4, 5, 2, 2), // nothing at all, in every place
+          new Sizes(0, 3, 2, 4, 5, 2, 2), // every size 0, one after the other
           new Sizes(3, 4, 4, 4, 5, 0, 2),
           new Sizes(3, 4, 4, 4, 5, 2, 0),
           new Sizes(3, 4, 4, 0, 5, 2, 2),
@@ -74,11 +76,11 @@ final class SparseBlockContractTest {
           new Sizes(2, 0, 3, 4, 5, 0, 2),
           new Sizes(0, 0, 0, 0, 0, 0, 0));
 
-  /** For which a choice is OpenBLAS, by the rule of an instruction set. */
+  /** Sizes for which a choice is OpenBLAS, by the rule of an instruction set. */
   private static final List<Sizes> SIZES_FOR_CHOICES =
       List.of(
           new Sizes(40, 1, 1, 48, 64, 1, 1), // AVX-512: gradients of W
-          new Sizes(70, 2, 2, 33, 47, 1, 1), // the same, of some of the blocks
+          new Sizes(70, 2, 2, 33, 47, 1, 1), // the same for some of the blocks
           new Sizes(64, 1, 1, 128, 128, 1, 1), // portable: all products
           new Sizes(32, 1, 1, 512, 512, 1, 1)); // AVX2: gradients of W
 
@@ -105,7 +107,7 @@ final class SparseBlockContractTest {
     return KernelsUnderTest.all().stream();
   }
 
-  /** For blocks of up to 12 x 20. */
+  /** Returns the kernels for blocks of up to 12 x 20. */
   static Stream<KernelsUnderTest> kernels() {
     return KernelsUnderTest.forBlocks(12, 20).stream();
   }
@@ -141,7 +143,7 @@ final class SparseBlockContractTest {
       return memory.of("o", problem.o(), problem.sizes().o());
     }
 
-    /** The inputs are as they were. */
+    /** The inputs are unchanged. */
     void assertInputsUnchanged() {
       assertArrayEquals(problem.W(), W.toArray(), "W");
       assertArrayEquals(problem.h(), h.toArray(), "h");
@@ -160,7 +162,7 @@ final class SparseBlockContractTest {
     }
   }
 
-  /** Closes what was expected. */
+  /** Closes the expected tensor. */
   private static void assertSameBits(String name, FloatTensor expected, FloatTensor actual) {
     try (expected) {
       assertArrayEquals(expected.toArray(), actual.toArray(), name);
@@ -171,7 +173,7 @@ final class SparseBlockContractTest {
     void run(Operands operands, Numbers numbers);
   }
 
-  /** Runs a test on integers and on random numbers, with W as it is and as a transposed view. */
+  /** Runs a test on integers and on random numbers, with W itself and with a transposed view. */
   private static void forAll(Workers workers, Sizes sizes, Data data, Body body) {
     for (Numbers numbers : Numbers.values()) {
       BlockProblem problem = data.blocks(sizes, numbers);
@@ -222,7 +224,10 @@ final class SparseBlockContractTest {
         });
   }
 
-  /** Without a plan, operations run on the kernels in use: right, and with the bits of a plan. */
+  /**
+   * Without a plan, operations run on the current kernels: results are right, and have the bits of
+   * a plan.
+   */
   @ParameterizedTest(name = "{0}")
   @MethodSource("sizes")
   void byIndices(Sizes sizes, Data data) {
@@ -359,7 +364,7 @@ final class SparseBlockContractTest {
     }
   }
 
-  /** NaN in every block that is not named must not be seen. */
+  /** NaN in every block that is not named must have no effect. */
   @Tag("xcheck")
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
@@ -409,7 +414,7 @@ final class SparseBlockContractTest {
     }
   }
 
-  /** A block that all samples select, and others that one selects each. */
+  /** All samples select one block, and each selects another one. */
   @Tag("xcheck")
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")

@@ -34,8 +34,8 @@ import org.blocksparse.testing.SoftmaxOracle;
 import org.blocksparse.testing.SoftmaxProblem;
 
 /**
- * Random problems agree with the oracle on every kind of kernels; random mistakes are refused and
- * change nothing. jqwik prints the seed of a failure and repeats it; {@code
+ * Random problems agree with the oracle on every kind of kernels; random invalid arguments are
+ * rejected and change nothing. jqwik prints the seed of a failure and repeats it; {@code
  * -Djqwik.tries.default=1000000} runs for a night.
  */
 final class SparseBlockProperties {
@@ -149,7 +149,7 @@ final class SparseBlockProperties {
     }
   }
 
-  /** Operands of which one dimension is off: an exception, and nothing written. */
+  /** One dimension of the operands is invalid: an exception is thrown, and nothing is written. */
   @Property
   void wrongShapesAreRefused(
       @ForAll("sizes") Sizes s,
@@ -184,7 +184,7 @@ final class SparseBlockProperties {
     }
   }
 
-  /** How far an index is outside: often by one or two, sometimes by much. */
+  /** Returns the distances of indices outside the range: often one or two, sometimes large. */
   @Provide
   Arbitrary<Integer> distances() {
     return Arbitraries.oneOf(

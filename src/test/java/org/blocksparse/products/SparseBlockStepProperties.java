@@ -28,7 +28,7 @@ import org.blocksparse.testing.Oracle;
 /**
  * Twenty steps of blocks with every option against float64: gradients by Theano's loops, clipped
  * block by block, then the rule, whose moments are kept as intervals from the first step to the
- * last. Each step is judged by the parameters that it found.
+ * last. Each step is compared with one from the same parameters.
  */
 final class SparseBlockStepProperties {
   private static final List<KernelsUnderTest> KERNELS = KernelsUnderTest.all();
@@ -39,7 +39,7 @@ final class SparseBlockStepProperties {
     return Arbitraries.of(KERNELS);
   }
 
-  /** Also around the sizes from which on blocks are taken in parts. */
+  /** The sizes include those from which on blocks are taken in parts. */
   @Provide
   Arbitrary<Integer> rows() {
     return Arbitraries.of(1, 2, 3, 5, 8, 17, 64, 65, 127, 128, 129, 193);
@@ -69,7 +69,7 @@ final class SparseBlockStepProperties {
     new Run(kernels.workers(), sizes, rule, maxNorm).steps(data);
   }
 
-  /** Weights and biases in training, and what the oracles know of them. */
+  /** Weights and biases in training, and the state of their oracles. */
   private static final class Run {
     private final Workers workers;
     private final Sizes sizes;
@@ -155,7 +155,7 @@ final class SparseBlockStepProperties {
           }
         }
       }
-      // Of plain descent, the gradient is added to its parameter in place.
+      // Plain descent adds the gradient to its parameter in place.
       int roundings = sizes.batch() * sizes.iWin() * sizes.oWin() + 6;
       Bounded gradW = OptimizerOracle.clipped(Oracle.gradW(p), block, maxNorm);
       ofW.step(p.W(), gradW, touched, roundings).assertHolds(name + "W", W);

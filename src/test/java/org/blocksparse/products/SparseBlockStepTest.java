@@ -33,19 +33,19 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Gradients into tensors that are kept, and steps of blocks: what they touch, and what they do not.
- * The rules themselves are in {@link SparseBlockStepProperties}.
+ * Gradients into existing tensors, and steps of blocks: the elements that they change, and those
+ * that they leave. {@link SparseBlockStepProperties} covers the rules themselves.
  */
 @ExtendWith(Seeded.class)
 final class SparseBlockStepTest {
   private static final Optimizer ADAM = Optimizer.adam(0.25f);
 
-  /** For blocks of up to 7 x 18, and single rows. */
+  /** Returns the kernels for blocks of up to 7 x 18, and single rows. */
   static Stream<KernelsUnderTest> kernels() {
     return KernelsUnderTest.forBlocks(7, 18).stream();
   }
 
-  /** A gradient where it is touched, and what was there before where it is not. */
+  /** Returns a gradient where it is touched, and the previous values elsewhere. */
   private static Bounded over(Bounded gradient, float[] before, boolean[] touched) {
     Bounded result = Bounded.zeros(gradient.shape());
     for (int i = 0; i < before.length; i++) {
@@ -55,7 +55,7 @@ final class SparseBlockStepTest {
     return result;
   }
 
-  /** The elements of W, or with a size of a block of 1 its blocks, that a plan touches. */
+  /** Returns the elements of W, or with a block size of 1 its blocks, that a plan touches. */
   private static boolean[] touchedW(BlockProblem p) {
     Sizes s = p.sizes();
     boolean[] touched = new boolean[p.W().length];
@@ -139,8 +139,8 @@ final class SparseBlockStepTest {
     for (int i = 0; i < before.length; i++) {
       double change = alpha * gradient.values()[i];
       sum.values()[i] = before[i] + change;
-      // The bound of a sum of k terms has room for k + 1 roundings of all of them; alpha is one
-      // more, what was there before another summand.
+      // The bound of a sum of k terms covers k + 1 roundings of all of them; alpha adds one, and
+      // the previous value another summand.
       sum.bounds()[i] =
           2 * Math.abs(alpha) * gradient.bounds()[i]
               + Bounded.U * 1e3 * (Math.abs(before[i]) + Math.abs(change));
@@ -148,7 +148,7 @@ final class SparseBlockStepTest {
     return sum;
   }
 
-  /** NaN in what is not touched must neither be seen nor changed; decay is for what is touched. */
+  /** NaN in untouched elements must have no effect and stay; only touched elements decay. */
   @Tag("xcheck")
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
@@ -193,8 +193,8 @@ final class SparseBlockStepTest {
   }
 
   /**
-   * Elements that a step changes for sure: decay may cancel a gradient, and a tiny step may round
-   * to 0.
+   * Returns the elements that a step surely changes: decay may cancel a gradient, and a tiny step
+   * may round to 0.
    */
   private static boolean[] moves(float[] before, Bounded gradient, float decay, boolean[] touched) {
     boolean[] moves = touched.clone();
@@ -219,7 +219,10 @@ final class SparseBlockStepTest {
     }
   }
 
-  /** A block whose gradient is the same in every step: Adam then moves by the rate each time. */
+  /**
+   * Returns the change of a block whose gradient is the same in every step: Adam then moves it by
+   * the rate each time.
+   */
   private static float movedBy(Workers workers, Sizes sizes, int steps, Optimizer optimizer) {
     float[] ones = new float[Math.max(sizes.iSize(), sizes.oSize())];
     Arrays.fill(ones, 1);
@@ -240,7 +243,10 @@ final class SparseBlockStepTest {
     }
   }
 
-  /** Were steps counted for each part of a block, the moments would be corrected by too much. */
+  /**
+   * If steps were counted for each part of a block, the corrections of the moments would be too
+   * large.
+   */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void stepsAreCountedOnceForABlockThatIsTakenInParts(KernelsUnderTest kernels) {
@@ -253,7 +259,7 @@ final class SparseBlockStepTest {
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void maxNormLimitsTheStepOfAWholeBlock(KernelsUnderTest kernels) {
-    // 500 x 50 gradients of 1 are as long as the root of 25,000; each is scaled down.
+    // 500 x 50 gradients of 1 have the norm of the root of 25,000; each is scaled down.
     Sizes sizes = new Sizes(1, 1, 1, 500, 50, 1, 1);
     float moved = movedBy(kernels.workers(), sizes, 1, Optimizer.sgd(1).withMaxNorm(2));
     assertEquals(-2 / Math.sqrt(25_000), moved, 1e-7);
@@ -273,7 +279,7 @@ final class SparseBlockStepTest {
       assertEquals("OptimizerState((1, 1, 1, 1) SGD, (1, 1) SGD)", state.toString());
       SparseBlockDot.stepW(one, one, plan, adagrad, W, state);
       assertEquals(-1, W.get(0, 0, 0, 0), 1e-6);
-      // A rule of another kind for the other tensor: nothing of W is forgotten.
+      // A rule of another kind for the other tensor leaves the state of W.
       SparseBlockDot.stepB(one, plan, Optimizer.sgd(1), b, state);
       assertEquals("OptimizerState((1, 1, 1, 1) ADAGRAD, (1, 1) SGD)", state.toString());
       SparseBlockDot.stepW(one, one, plan, adagrad.withRate(2), W, state);
@@ -316,7 +322,7 @@ final class SparseBlockStepTest {
     }
   }
 
-  /** A view of the weights with the same blocks is the weights; with other blocks, it is not. */
+  /** A view with the same blocks counts as the weights; one with other blocks does not. */
   @Test
   void viewsAreKnownByTheirBlocks() {
     try (FloatTensor W = FloatTensor.zeros(1, 1, 2, 2);

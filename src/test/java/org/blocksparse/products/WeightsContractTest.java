@@ -34,8 +34,8 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Everything that reads W, of {@link Weights} of every type that is not packed and on every kind of
- * kernels, with the bits of the floats that they stand for: small integers that each type holds
+ * Everything that reads W, with {@link Weights} of every unpacked type and on every kind of
+ * kernels, gives the bits of the floats that they stand for: small integers that each type holds
  * exactly, and whose sums are exact in any order.
  */
 @ExtendWith(Seeded.class)
@@ -46,7 +46,7 @@ public final class WeightsContractTest {
           new Sizes(7, 5, 6, 13, 22, 2, 3),
           new Sizes(70, 2, 2, 5, 10, 2, 2),
           new Sizes(1, 1, 1, 300, 260, 1, 1), // cut by columns
-          new Sizes(0, 3, 2, 4, 6, 2, 2), // nothing at all, in every place
+          new Sizes(0, 3, 2, 4, 6, 2, 2), // every size 0, one after the other
           new Sizes(3, 4, 4, 4, 6, 0, 2),
           new Sizes(3, 4, 4, 4, 6, 2, 0),
           new Sizes(3, 4, 4, 0, 6, 2, 2),
@@ -56,7 +56,7 @@ public final class WeightsContractTest {
     return cases(SIZES);
   }
 
-  /** All types, each on the kernels that differ for it. */
+  /** Returns all types, each on the kernels that differ for it. */
   public static Stream<Arguments> cases(List<Sizes> sizes) {
     return sizes.stream()
         .flatMap(
@@ -75,7 +75,7 @@ public final class WeightsContractTest {
         : KernelsUnderTest.instructionSets();
   }
 
-  /** The same W twice, a plan, and what all operations take beside them. */
+  /** The same W twice, a plan, and the other operands of all operations. */
   private static final class World implements AutoCloseable {
     final Guarded memory = new Guarded();
     private final Data data;
@@ -119,7 +119,7 @@ public final class WeightsContractTest {
       return memory.nan(name, shape.toArray());
     }
 
-    /** An operation that writes tensors of these shapes writes the same, whichever W it reads. */
+    /** Asserts that an operation writes equal tensors of these shapes for either W. */
     void assertSame(String name, BiConsumer<BlockMatrix, FloatTensor[]> operation, Shape... s) {
       FloatTensor[] expected = new FloatTensor[s.length];
       FloatTensor[] actual = new FloatTensor[s.length];
@@ -132,7 +132,7 @@ public final class WeightsContractTest {
       }
     }
 
-    /** An operation gives the same, whichever W it reads. */
+    /** Asserts that an operation returns equal results for either W. */
     void assertSame(String name, Function<BlockMatrix, FloatTensor> operation) {
       try (FloatTensor expected = operation.apply(wide);
           FloatTensor actual = operation.apply(narrow)) {
@@ -190,7 +190,7 @@ public final class WeightsContractTest {
     }
   }
 
-  /** Weights whose memory has the two sides of W exchanged. */
+  /** Returns weights whose memory has the two sides of W exchanged. */
   private static Weights view(FloatTensor W, ElementType type) {
     FloatTensor other = W.transposeBlocks();
     try (FloatTensor exchanged = FloatTensor.of(other.toArray(), other.shape().toArray())) {
@@ -271,7 +271,7 @@ public final class WeightsContractTest {
     }
   }
 
-  /** An activation behind the product, and its gradient behind that of h. */
+  /** Checks an activation after the product, and its gradient after that of h. */
   private static void fused(World w, Sizes s, Activation f) {
     Shape zShape = w.plan.inputs().shape(f.isGated() ? 2L * s.iSize() : s.iSize());
     FloatTensor z = w.of("z", zShape);
@@ -328,13 +328,13 @@ public final class WeightsContractTest {
     assertArrayEquals(expectedZ.toArray(), actualZ.toArray(), f + ": z");
   }
 
-  /** With plans of their own, on the common workers. */
+  /** Checks operations with temporary plans, on the common workers. */
   private static void withoutAPlan(World w, Sizes s, IntTensor inputIdx, IntTensor outputIdx) {
     w.assertSame(
         "apply without a plan", W -> SparseBlockDot.apply(W, w.h, inputIdx, w.b, outputIdx));
     FloatTensor o = w.of("o", w.gradOut.shape());
     w.assertSame("Gemv without a plan", W -> SparseBlockGemv.apply(o, W, w.h, inputIdx, outputIdx));
-    if (s.batch() == 1) { // one sample, whose tensors have a dimension less
+    if (s.batch() == 1) { // one sample, whose tensors have one dimension less
       FloatTensor h = w.h.reshape(s.iWin(), s.iSize());
       try (IntTensor inputs = IntTensor.of(inputIdx.toArray(), s.iWin());
           IntTensor outputs = IntTensor.of(outputIdx.toArray(), s.oWin())) {

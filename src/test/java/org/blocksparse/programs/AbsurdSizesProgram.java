@@ -12,9 +12,10 @@ import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.PublicCall;
 
 /**
- * Makes a right call of each public method with numbers in the place of one argument that no memory
- * is large enough for. Exceptions are ours and name the error, or the bytes that native memory
- * lacks; or the JVM's {@link OutOfMemoryError}. New methods take part by themselves.
+ * Makes a valid call of each public method, with one argument replaced by numbers for which no
+ * memory is large enough. The exception is one of ours, which names the error or the bytes that
+ * native memory lacks, or the JVM's {@link OutOfMemoryError}. New methods take part without changes
+ * here.
  *
  * <p>Arguments: a folder.
  */
@@ -40,7 +41,7 @@ public final class AbsurdSizesProgram {
     System.out.println("lives on");
   }
 
-  /** A size that no argument states: rows are in native memory. */
+  /** Checks a size that no argument states: rows are in native memory. */
   private void ofManyRows() {
     SparseRows row = SparseRows.of(new int[] {0, 1 << 20}, new int[1 << 20]);
     ChildJvm.check(row.select(new int[20]).entries() == 20 << 20, "as much as the heap");
@@ -70,7 +71,7 @@ public final class AbsurdSizesProgram {
     }
   }
 
-  /** The size as an argument of the same type; null if its type has no size. */
+  /** Returns the size as an argument of the same type; null if its type has no size. */
   private static Object absurd(Object argument, long size) {
     if (argument instanceof FloatTensor tensor) {
       if (tensor.shape().rank() < 2 || size < Integer.MAX_VALUE) {

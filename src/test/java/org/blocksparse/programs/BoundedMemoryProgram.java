@@ -11,8 +11,8 @@ import org.blocksparse.softmax.Loss;
 import org.blocksparse.testing.ChildJvm;
 
 /**
- * Makes calls of many rows where there are 150 MB off the heap: memory does not grow with the
- * batch.
+ * Makes calls with many rows where 150 MB of native memory are allowed: memory does not grow with
+ * the batch.
  */
 public final class BoundedMemoryProgram {
   private static final int CLASSES = 4096;

@@ -29,8 +29,8 @@ public final class ClassLoaderProgram {
   private static final int LOADERS = Integer.getInteger("blocksparse.loaders");
 
   /**
-   * Growth that the JVM's own memory may cause, code that it compiles above all; a loader that
-   * stays takes megabytes.
+   * Growth that the JVM's own memory may cause, mainly its compiled code; a leaked loader takes
+   * megabytes.
    */
   private static final long ROOM_BYTES = 64L << 20;
 
@@ -49,7 +49,7 @@ public final class ClassLoaderProgram {
     }
   }
 
-  /** As {@link Inside}; then what a container does that unloads an application with JavaCPP. */
+  /** {@link Inside}, followed by what a container does that unloads an application with JavaCPP. */
   public static final class InsideWithJavaCpp implements Callable<Float> {
     @Override
     public Float call() throws IOException {
@@ -99,7 +99,7 @@ public final class ClassLoaderProgram {
     }
   }
 
-  /** Loaders that have everything, one after the other. */
+  /** Creates loaders that have everything, one after the other. */
   private static void each() throws Exception {
     URL[] all = classPath(entry -> true);
     List<WeakReference<ClassLoader>> loaders = new ArrayList<>();
@@ -118,7 +118,7 @@ public final class ClassLoaderProgram {
     }
   }
 
-  /** In a method of its own, after which no variable holds the loader. */
+  /** A method of its own, after which no variable holds the loader. */
   private static WeakReference<ClassLoader> useNewLoader(URL[] all) throws Exception {
     try (URLClassLoader loader = new URLClassLoader(all, ClassLoader.getPlatformClassLoader())) {
       use(loader, InsideWithJavaCpp.class);
@@ -138,7 +138,7 @@ public final class ClassLoaderProgram {
     }
   }
 
-  /** A fault that the JVM's own handler answers with an error, if it is still asked. */
+  /** Provokes a fault that the JVM's own handler answers with an error, if it is still called. */
   private static void provokeBusError(Path file) throws IOException {
     Files.write(file, new byte[1 << 16]);
     try (RandomAccessFile random = new RandomAccessFile(file.toFile(), "rw")) {
@@ -151,7 +151,7 @@ public final class ClassLoaderProgram {
     }
   }
 
-  /** Two loaders that have this library, below one that has JavaCPP. */
+  /** Checks two loaders with this library, below one with JavaCPP. */
   private static void shared() throws Exception {
     Predicate<String> ours =
         entry -> {

@@ -27,8 +27,8 @@ import org.blocksparse.testing.Reachable;
 import org.blocksparse.testing.WatchedKernels;
 
 /**
- * Calls every operation, whose operands the first kernel closes that it calls; the main class of
- * JVMs of {@code ClosedMeanwhileTest}. New operations take part by themselves, or are listed here.
+ * Calls every operation; the first kernel that it calls closes its operands. The main class of JVMs
+ * of {@code ClosedMeanwhileTest}. New operations take part without changes, or are listed here.
  */
 public final class ClosedOperandsProgram {
   /** Types of operands. */
@@ -42,7 +42,7 @@ public final class ClosedOperandsProgram {
           Weights.class,
           Routing.class);
 
-  /** These take operands, and look at them without kernels, or keep them. */
+  /** Operations that read their operands without kernels, or keep them. */
   private static final Set<String> WITHOUT_KERNELS =
       Set.of(
           "BlockPlan.of(IntTensor, IntTensor, int, int)",
@@ -121,17 +121,19 @@ public final class ClosedOperandsProgram {
       }
     }
 
-    /** Makes the call; returns what went wrong, or null if nothing did or it was refused. */
+    /** Makes the call. Returns its flaw, or null if there is none or the call was rejected. */
     String flaw() throws IllegalAccessException {
       try (ChosenKernels chosen =
           ChosenKernels.of(WatchedKernels.of(KernelChoice.kernels(), this::beforeKernel))) {
         called.method().invoke(owner, arguments);
       } catch (InvocationTargetException e) {
-        // Of several operations on a layer, one after the other, the next one may find it closed.
+        // If a call runs several operations on a layer, the next one may find it closed.
         boolean ofSeveral =
             called.method().getName().equals("addOutputs")
                 || called.method().getName().equals("fit")
-                || called.toString().startsWith("Mixture.atLeast(") // first the two best of a row
+                || called
+                    .toString()
+                    .startsWith("Mixture.atLeast(") // finds the two best of a row first
                 || called.type() == MixtureOfExperts.class
                 || called.type() == ExpertsPass.class;
         return !closed || ofSeveral ? null : e.getCause().toString();
@@ -159,7 +161,7 @@ public final class ClosedOperandsProgram {
         withoutKernels.equals(WITHOUT_KERNELS), "calls without kernels: " + withoutKernels);
   }
 
-  /** Tries until a call has got as far as a kernel, and its operands were closed. */
+  /** Tries until a call has reached a kernel, which closed its operands. */
   private static boolean reachesAKernel(PublicMethod called, Map<String, String> flaws)
       throws IllegalAccessException {
     OperandArguments all = new OperandArguments(called, Path.of("none"));

@@ -7,8 +7,8 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.internal.memory.Scratch;
 
 /**
- * Closes tensors and holds on to them: together they are more than direct memory may be. Then wants
- * more than there is beside memory that waits to be used again.
+ * Closes tensors and keeps references to them: together they exceed direct memory. Then asks for
+ * more than is free besides memory that is waiting for reuse.
  */
 public final class ClosedTensorsProgram {
   private ClosedTensorsProgram() {}

@@ -11,11 +11,11 @@ import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.testing.ChildJvm;
 import org.blocksparse.testing.ShortStack;
 
-/** Multiplies and trains at many depths of a stack that is nearly used up, and then with room. */
+/** Multiplies and trains at many depths of a stack that is nearly full, and then with room. */
 public final class DeepStackProgram {
   private static final int DEPTHS = 200;
 
-  /** Frames of the stack by which there is more room each time. */
+  /** The frames by which the room grows each time. */
   private static final int FRAMES = 3;
 
   private static final int BATCH = 256;

@@ -20,7 +20,7 @@ public final class HangProgram {
   private HangProgram() {}
 
   public static void main(String[] args) {
-    // As that of Surefire, which keeps what is printed until a test ends.
+    // The stream is like that of Surefire, which keeps all output until a test ends.
     System.setErr(new PrintStream(OutputStream.nullOutputStream(), false, UTF_8));
     LauncherFactory.create()
         .execute(
@@ -45,7 +45,7 @@ public final class HangProgram {
     }
   }
 
-  /** Arguments that never come. */
+  /** Arguments whose computation never ends. */
   public static final class InItsArguments {
     static Stream<Integer> arguments() {
       hang();
@@ -57,7 +57,7 @@ public final class HangProgram {
     void test(int argument) {}
   }
 
-  /** A class that is never ready. */
+  /** A class whose initialization never ends. */
   public static final class InAnInitializer {
     private static final boolean READY = hang();
 

@@ -10,7 +10,7 @@ import org.blocksparse.io.LoadOptions;
 import org.blocksparse.ranking.Ranking;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 
-/** Uses a mapped model on a thread that is interrupted, which says nothing about the file. */
+/** Uses a mapped model on an interrupted thread; this says nothing about the file. */
 public final class InterruptedProgram {
   private InterruptedProgram() {}
 
@@ -31,7 +31,7 @@ public final class InterruptedProgram {
       try {
         HierarchicalSoftmax.load(file, LoadOptions.mapped()).close();
       } catch (ClosedByInterruptException e) {
-        // It may read, and then says so.
+        // It may have read the interrupt, and then reports it.
       }
       require(Thread.interrupted(), "the interrupt is lost");
       require(search(layer, x) == right, "another answer");
@@ -40,7 +40,7 @@ public final class InterruptedProgram {
     }
   }
 
-  /** Another thread interrupts, at any time. */
+  /** Searches while another thread interrupts, at any time. */
   private static void searchUnderFire(HierarchicalSoftmax layer, FloatTensor x, int right) {
     Thread searching = Thread.currentThread();
     AtomicBoolean done = new AtomicBoolean();

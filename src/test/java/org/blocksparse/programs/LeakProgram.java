@@ -34,7 +34,10 @@ import org.blocksparse.testing.ProcessMemory;
 public final class LeakProgram {
   private static final int CALLS = Integer.getInteger("blocksparse.leak.calls");
 
-  /** Few enough that no garbage is collected meanwhile, and enough to see what waits for it. */
+  /**
+   * So few calls that no garbage is collected in between, and enough to see what waits for
+   * collection.
+   */
   private static final int BURST = 50;
 
   private static final int KEPT_BYTES = 1 << 16;
@@ -57,7 +60,7 @@ public final class LeakProgram {
     }
   }
 
-  /** Runs a call a quarter of the times to warm up, then all times, and looks at the growth. */
+  /** Runs a quarter of the calls to warm up, then all calls, and checks the growth. */
   private static void assertFlat(String name, Runnable call) {
     for (int i = 0; i < CALLS / 4; i++) {
       call.run();
@@ -81,7 +84,7 @@ public final class LeakProgram {
     check(waiting < KEPT_BYTES, name + ": " + waiting + " bytes wait for the garbage collector");
   }
 
-  /** Two thousand times 64 KB that leak are 128 MB. */
+  /** Two thousand leaks of 64 KB are 128 MB. */
   private static void allocations() {
     assertFlat(
         "64 KB",
@@ -208,7 +211,7 @@ public final class LeakProgram {
     }
   }
 
-  /** Sizes of batches that never come twice must not pile up. */
+  /** Batch sizes that never recur must not accumulate memory. */
   private static void batchesOfEverySize() {
     try (FloatTensor x = FloatTensor.zeros(400, 8);
         HierarchicalSoftmax layer = HierarchicalSoftmax.builder(8, 100).build()) {

@@ -14,7 +14,7 @@ import org.blocksparse.products.SparseBlockOuter;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /**
- * Takes all memory that a process of limited size can have, and lives on; the main class of a JVM
+ * Takes all memory that a process of limited size can have, and survives; the main class of a JVM
  * of {@code ProcessTest}.
  */
 public final class LittleMemoryProgram {
@@ -22,7 +22,7 @@ public final class LittleMemoryProgram {
 
   private LittleMemoryProgram() {}
 
-  /** The call finds no memory, says so, and keeps none. */
+  /** Asserts that the call finds no memory, throws, and keeps none. */
   private static void assertRefused(String name, Runnable call) {
     long before = FloatTensor.allocatedBytes();
     try {
@@ -66,10 +66,10 @@ public final class LittleMemoryProgram {
       assertRefused("gradients", () -> layer.gradients(x, targets));
       assertRefused("all or none", () -> Storage.allocateAll(10, PIECE_BYTES / 4));
       assertRefused("optimizer", () -> layer.step(x, targets, adam));
-      // Adagrad's memory was given back for Adam's; there is still enough for it.
+      // Adagrad's memory was freed for Adam's; there is still enough for it.
       double after = layer.step(x, targets, adagrad);
       check(after < before, "losses of " + before + " and " + after);
-      // Memory that is only kept for intermediate results to come goes to a tensor that needs it.
+      // Memory that is kept only for later intermediate results goes to a tensor that needs it.
       all.remove(all.size() - 1).close();
       Scratch.borrow(PIECE_BYTES / 4).close();
       all.add(FloatTensor.zeros(PIECE_BYTES / 4));

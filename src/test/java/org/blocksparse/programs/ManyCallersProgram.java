@@ -17,8 +17,8 @@ import org.blocksparse.products.SparseBlockDot;
 import org.blocksparse.testing.ChildJvm;
 
 /**
- * As many threads as asked for, all in the same product at once, and then in an outer product. Each
- * takes longer than a processor is given to a thread at a time.
+ * Runs as many threads as requested, all in the same product at once, and then in an outer product.
+ * Each product takes longer than the scheduler's time slice.
  */
 public final class ManyCallersProgram {
   private static final int ROWS = 64;
@@ -27,7 +27,7 @@ public final class ManyCallersProgram {
 
   private final int callers;
 
-  /** How often one of them has come to where it waits for all. */
+  /** The number of arrivals at the points where threads wait for all others. */
   private final AtomicLong arrivals = new AtomicLong();
 
   private final AtomicReference<Throwable> wrong = new AtomicReference<>();
@@ -56,7 +56,7 @@ public final class ManyCallersProgram {
     System.out.println("lives on with " + Backend.instructionSet());
   }
 
-  /** With plans of its own: threads would get schedules of shared ones one after the other. */
+  /** The plans are the thread's own: threads would wait for the schedules of shared ones. */
   private void call(FloatTensor W, FloatTensor h) {
     float[] expected = new float[ROWS * WIDTH];
     Arrays.fill(expected, 2 * DEPTH);
@@ -76,18 +76,20 @@ public final class ManyCallersProgram {
       ChildJvm.check(Arrays.equals(expected, gradW.toArray()), "another outer product");
     } catch (Throwable e) {
       wrong.set(e);
-      arrivals.set(Long.MAX_VALUE / 2); // nobody waits for this one
+      arrivals.set(Long.MAX_VALUE / 2); // releases all waiting threads
     }
   }
 
-  /** Each row of a batch times the only block. */
+  /** Returns a plan that multiplies each row of a batch by the only block. */
   private static BlockPlan plan(int batch) {
     try (IntTensor idx = IntTensor.zeros(batch, 1)) {
       return BlockPlan.of(idx, idx, 1, 1).withWorkers(Workers.callingThread());
     }
   }
 
-  /** By the same products of blocks of one element, which load all classes as well. */
+  /**
+   * Makes the schedules by the same products of blocks of one element, which also load all classes.
+   */
   private static void makeSchedules(BlockPlan plan, BlockPlan deepPlan) {
     try (FloatTensor W = FloatTensor.zeros(1, 1, 1, 1);
         FloatTensor h = FloatTensor.zeros(ROWS, 1, 1);
@@ -98,7 +100,10 @@ public final class ManyCallersProgram {
     }
   }
 
-  /** Until all have come so often. Asleep, since a latch would wake one after the other. */
+  /**
+   * Waits until all have arrived so often. Threads sleep, since a latch would wake one after the
+   * other.
+   */
   private void awaitAll(int times) throws InterruptedException {
     arrivals.incrementAndGet();
     while (arrivals.get() < (long) times * callers) {

@@ -10,8 +10,8 @@ import org.blocksparse.io.LoadOptions;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /**
- * Computes a loss by a model that is mapped, in each way; the main class of a JVM in which JavaCPP
- * believes that all memory is used up.
+ * Computes a loss by a mapped model, in each way; the main class of a JVM in which JavaCPP believes
+ * that all memory is used.
  */
 public final class MappedLossProgram {
   private MappedLossProgram() {}

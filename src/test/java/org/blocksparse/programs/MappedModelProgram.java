@@ -7,7 +7,7 @@ import org.blocksparse.io.LoadOptions;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.testing.ChildJvm;
 
-/** Maps a model, reads all of W2, says so, and waits for the end of its input. */
+/** Maps a model, reads all of W2, reports that, and waits for the end of its input. */
 public final class MappedModelProgram {
   private MappedModelProgram() {}
 

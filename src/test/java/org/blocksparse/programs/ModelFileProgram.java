@@ -7,7 +7,7 @@ import java.util.concurrent.Callable;
 import org.blocksparse.Backend;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 
-/** Saves and loads a model, each twice, and says how that ends. */
+/** Saves and loads a model, each twice, and prints the outcome. */
 public final class ModelFileProgram {
   private ModelFileProgram() {}
 

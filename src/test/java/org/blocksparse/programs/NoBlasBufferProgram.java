@@ -17,18 +17,21 @@ import org.blocksparse.internal.kernels.Kernels;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /**
- * Steps where no memory is left for a buffer of OpenBLAS; the main class of a JVM of {@code
- * BlasMemoryTest}. OpenBLAS would end the process.
+ * Trains where no memory is left for a buffer of OpenBLAS, which would end the process; the main
+ * class of a JVM of {@code BlasMemoryTest}.
  */
 public final class NoBlasBufferProgram {
   private static final int BATCH = 64;
 
-  /** Of which a few fit where a buffer of OpenBLAS does not. */
+  /** A few of these pieces fit where a buffer of OpenBLAS does not. */
   private static final int PIECE_BYTES = 16 << 20;
 
   private NoBlasBufferProgram() {}
 
-  /** The class level after a step, whose gradient is the sum of outer products of a large block. */
+  /**
+   * Returns the class level after a step, whose gradient is the sum of outer products of a large
+   * block.
+   */
   private static float[] step(int size, Workers workers) {
     try (HierarchicalSoftmax layer =
             HierarchicalSoftmax.builder(size, 2 * size)
@@ -65,9 +68,9 @@ public final class NoBlasBufferProgram {
   }
 
   public static void main(String[] args) {
-    int[] sizes = {128, 512}; // for each instruction set, BLAS may be chosen for one
+    int[] sizes = {128, 512}; // BLAS may be chosen for one of these, on each instruction set
     for (int size : sizes) {
-      step(size, kernels(Kernels.Path.TILE)); // loads classes, and takes the memory of tiles
+      step(size, kernels(Kernels.Path.TILE)); // loads classes, and allocates the memory of tiles
     }
     Deque<FloatTensor> all = new ArrayDeque<>();
     try {

@@ -4,8 +4,7 @@ package org.blocksparse.programs;
 import java.nio.file.Path;
 
 /**
- * Loads the libraries that it is given, then uses this one; the main class of a JVM of {@code
- * OpenBlasTest}.
+ * Loads the given libraries, then uses this one; the main class of a JVM of {@code OpenBlasTest}.
  */
 public final class OpenBlasFirstProgram {
   private OpenBlasFirstProgram() {}

@@ -61,8 +61,8 @@ import org.blocksparse.testing.HuggingFaceFolder;
 import org.blocksparse.testing.PublicMethod;
 
 /**
- * Owners and arguments of an operation, of a layer of 3 features and 9 outputs or of 3 times 3
- * blocks: all combinations of what may be right, by number. Each is made when it is asked for.
+ * Owners and arguments of an operation, for a layer of 3 features and 9 outputs or for 3 times 3
+ * blocks: all combinations of valid ones, by number. Each is made on request.
  */
 final class OperandArguments {
   private static final long[][] SHAPES = {{3, 3, 3}, {3, 3}, {3, 3, 3, 3}, {3}};
@@ -72,7 +72,7 @@ final class OperandArguments {
 
   private static final Labels NAMES = Labels.of("a", "b", "c", "d", "e", "f", "g", "h", "i");
 
-  /** Stands for the state of the argument before. */
+  /** Stands for the state of the preceding argument. */
   private static final Object OF_THE_ONE_BEFORE = new Object();
 
   private final PublicMethod called;
@@ -82,7 +82,7 @@ final class OperandArguments {
   private final List<List<Supplier<Object>>> candidates;
 
   /**
-   * Those of a method.
+   * Collects the candidates of a method.
    *
    * @param file what the method may write
    */
@@ -103,17 +103,19 @@ final class OperandArguments {
             : candidates(called.type(), true);
   }
 
-  /** How many combinations there are. */
+  /** Returns the number of combinations. */
   int count() {
     return candidates.stream().mapToInt(List::size).reduce(owners.size(), Math::multiplyExact);
   }
 
-  /** The owner of the method, for the combination of a number; null if there is none. */
+  /** Returns the owner of the method, for the combination of a number; null if there is none. */
   Object owner(int number) {
     return owners.get(number % owners.size()).get();
   }
 
-  /** The arguments of the combination: the digits of its number choose among the candidates. */
+  /**
+   * Returns the arguments of the combination: the digits of its number choose among the candidates.
+   */
   Object[] of(int number) {
     Object[] arguments = new Object[candidates.size()];
     int rest = number / owners.size();
@@ -130,7 +132,7 @@ final class OperandArguments {
     return arguments;
   }
 
-  /** The values of an argument. */
+  /** Returns the values of an argument. */
   private List<Supplier<Object>> candidates(Class<?> type, boolean few) {
     if (type == FloatTensor.class) {
       return Stream.of(SHAPES, few ? RARE_SHAPES : new long[0][])
@@ -205,7 +207,7 @@ final class OperandArguments {
               ? mixture().fit(List.of(rowsOf()), rowsOf())
               : mixture();
       case "Fold" -> fold();
-      case "EmbeddingBag" -> // with a row for each output, to grow with the layer
+      case "EmbeddingBag" -> // has a row for each output, to grow with the layer
           called.method().getName().equals("addOutputs")
               ? EmbeddingBag.builder(9, 3).build()
               : bag();
@@ -224,7 +226,7 @@ final class OperandArguments {
     };
   }
 
-  /** Arguments without memory that could be written. */
+  /** Returns an argument without writable memory. */
   private Object option(Class<?> type) {
     return switch (type.getSimpleName()) {
       case "Ranking" -> HierarchicalSoftmax.builder(3, 9).build().topK(ones(3, 3), 2);
@@ -273,7 +275,7 @@ final class OperandArguments {
     return Mixture.builder().layer("embedding", bag(), softmax()).weights("name", sparse()).build();
   }
 
-  /** Of nine examples, as the weights have outputs. */
+  /** Returns nearest examples for nine examples, the outputs of the weights. */
   private static NearestExamples nearest() {
     try (SparseRows outputs = SparseRows.of(Collections.nCopies(9, new int[] {1}))) {
       return new NearestExamples(sparse(), SparseWeights.of(outputs, 9), 2);
@@ -300,7 +302,7 @@ final class OperandArguments {
     return ModelHolder.of(bag(), path -> bag());
   }
 
-  /** A tensor, and the experts of block 3; gated where the metadata decide. */
+  /** Returns a file with a tensor and the experts of block 3; gated where the metadata decide. */
   private GgufFile gguf() {
     boolean isGated =
         called.type() == MixtureOfExperts.class && called.parameterTypes().length == 2;
@@ -326,7 +328,10 @@ final class OperandArguments {
     }
   }
 
-  /** A tensor, alternating outputs where these are asked for, and the experts of layer 3. */
+  /**
+   * Returns a model with a tensor, with alternating outputs where these are requested, and the
+   * experts of layer 3.
+   */
   private HuggingFaceModel huggingFace() {
     try {
       Path model = Files.createDirectories(file.resolveSibling("hugging-face"));
@@ -341,21 +346,21 @@ final class OperandArguments {
     return MixtureOfExperts.builder(3, 3, gate).biases().build();
   }
 
-  /** A type that the method takes. */
+  /** Returns a type that the method accepts. */
   private ElementType elementType() {
     boolean isSparse =
         called.type() == LinearLabelTree.class || called.type() == SparseWeights.class;
     return isSparse ? ElementType.FLOAT16 : ElementType.INT8;
   }
 
-  /** A pass that has a gradient of its gates. */
+  /** Returns a pass that has a gradient of its gates. */
   private ExpertsPass differentiated() {
     ExpertsPass pass = experts().forward(ones(3, 3), ones(3, 3));
     pass.backward(ones(3, 3), GradientOptions.overwrite(), Map.of(), null);
     return pass;
   }
 
-  /** With names, and an output that is retired. */
+  /** Returns a layer with names and a retired output. */
   private static HierarchicalSoftmax softmax() {
     HierarchicalSoftmax layer = HierarchicalSoftmax.builder(3, 9).classes(3).labels(NAMES).build();
     layer.retire(8);
@@ -368,7 +373,7 @@ final class OperandArguments {
     return tree;
   }
 
-  /** Holds the state of a tensor, for those who read it; others may write it. */
+  /** Returns a file with the state of a tensor, for readers; writers may overwrite it. */
   private Path stateFile() {
     try (OptimizerState state = OptimizerState.of(ones(3, 3, 3, 3))) {
       state.save(file);
@@ -378,14 +383,14 @@ final class OperandArguments {
     }
   }
 
-  /** The parts of a layer that a builder puts together. */
+  /** Returns the parts of a layer that a builder puts together. */
   private Iterator<byte[]> parts() {
     return IntStream.range(LayerPart.CLASS_LEVEL, 3)
         .mapToObj(number -> builder().buildPart(number).toBytes())
         .iterator();
   }
 
-  /** Of a layer with the targets of the method. */
+  /** Returns a builder of a layer with the targets of the method. */
   private LayerBuilder<?, ?> builder() {
     return called.targets() == SparseRows.class
         ? LabelTree.builder(3, 9).classes(3)
@@ -410,7 +415,7 @@ final class OperandArguments {
     return new Mixture.Fold(mixture(), List.of(rowsOf()), rowsOf());
   }
 
-  /** One row for explanations, else three. */
+  /** Returns one row for explanations, otherwise three. */
   private SparseRows rowsOf() {
     return called.method().getName().equals("explain")
         ? SparseRows.of(List.of(new int[] {1}))

@@ -31,7 +31,7 @@ import org.bytedeco.openblas.global.openblas_nolapack;
  * bytedeco's OpenBLAS; the main class of the JVMs of {@code OtherBlasTest}.
  */
 public final class OtherBlasProgram {
-  /** Large enough that OpenBLAS uses its own threads. */
+  /** A size so large that OpenBLAS uses its own threads. */
   private static final int SIZE = 160;
 
   private static final int THEIR_THREADS = 2;

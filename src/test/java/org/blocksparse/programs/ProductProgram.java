@@ -6,7 +6,7 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.products.SparseBlockDot;
 
-/** Says what runs, and computes 1 + 2 * 3 with it; the main class of child JVMs. */
+/** Prints the back end, and computes 1 + 2 * 3 with it; the main class of child JVMs. */
 public final class ProductProgram {
   private ProductProgram() {}
 
@@ -15,7 +15,7 @@ public final class ProductProgram {
     System.out.println("1 + 2 * 3 = " + compute());
   }
 
-  /** 1 + 2 * 3. */
+  /** Returns 1 + 2 * 3. */
   public static float compute() {
     try (FloatTensor W = FloatTensor.of(new float[] {3}, 1, 1, 1, 1);
         FloatTensor h = FloatTensor.of(new float[] {2}, 1, 1, 1);

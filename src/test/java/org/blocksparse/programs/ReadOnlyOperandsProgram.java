@@ -29,10 +29,10 @@ import org.blocksparse.testing.PublicTypes;
 import org.blocksparse.testing.Reachable;
 
 /**
- * Calls every operation with memory that cannot be written in the place of each of its tensors, one
- * at a time: those among its arguments, in them, and of the layer. A tensor that the operation
- * writes when all can be written is refused by name, and nothing has changed; a write ends the JVM.
- * New operations take part by themselves.
+ * Calls every operation with read-only memory in place of each of its tensors, one at a time: its
+ * arguments, their parts, and those of the layer. A tensor that the operation would write is
+ * rejected by name, and nothing has changed; a write ends the JVM. New operations take part without
+ * changes here.
  *
  * <p>Arguments: a folder.
  */
@@ -73,7 +73,7 @@ public final class ReadOnlyOperandsProgram {
     }
   }
 
-  /** Whether a tensor is reached from its owner or from an argument. */
+  /** Returns whether a tensor is reachable from its owner or from an argument. */
   private static boolean mayWrite(PublicMethod called) {
     Stream<Class<?>> owner = called.isStatic() ? Stream.empty() : Stream.of(called.type());
     return Stream.concat(owner, Stream.of(called.parameterTypes()))
@@ -102,13 +102,13 @@ public final class ReadOnlyOperandsProgram {
 
   // ------------------------------------------------------------------------------- one method
 
-  /** The same call as often as wanted, of objects that are made anew each time. */
+  /** The same call any number of times, on new objects each time. */
   private static final class Call {
     private final PublicMethod called;
     private final Object owner;
     private final Object[] arguments;
 
-    /** The memory of all tensors that it reaches, in the same order each time. */
+    /** The memory of all tensors that the call reaches, in the same order each time. */
     private final List<Storage> memory;
 
     Call(PublicMethod called, OperandArguments all, int number) {
@@ -120,7 +120,7 @@ public final class ReadOnlyOperandsProgram {
               .flatMap(type -> Reachable.of(type, new Object[] {owner, arguments}).stream())
               .flatMap(tensor -> Reachable.of(Storage.class, tensor).stream())
               .distinct()
-              .filter(Storage::acquire) // it stays, to be looked at, whatever the call closes
+              .filter(Storage::acquire) // is held for the checks, whatever the call closes
               .toList();
     }
 
@@ -142,7 +142,7 @@ public final class ReadOnlyOperandsProgram {
       return content;
     }
 
-    /** The parameter whose argument is a tensor over this memory; null if there is none. */
+    /** Returns the parameter whose argument is a tensor over this memory; null if there is none. */
     String parameter(Storage storage) {
       List<String> names = Declarations.parameters(called.method());
       for (int i = 0; i < arguments.length; i++) {
@@ -178,12 +178,13 @@ public final class ReadOnlyOperandsProgram {
     flaws.put(called.toString(), "no call of it succeeds");
   }
 
-  /** The flaw of a call where one tensor cannot be written; null if there is none. */
+  /** Returns the flaw of a call with one read-only tensor; null if there is none. */
   private String flaw(Call call, int number, boolean writes) throws Exception {
     Storage protectedMemory = call.memory.get(number);
     protect(protectedMemory);
     List<int[]> before = call.content();
-    System.out.println(call.called + ", tensor " + number); // the last one is what ended the JVM
+    System.out.println(
+        call.called + ", tensor " + number); // the last line names what ended the JVM
     try {
       Object result = call.make();
       boolean open = result instanceof Buffer buffer && !buffer.isReadOnly();
@@ -205,7 +206,7 @@ public final class ReadOnlyOperandsProgram {
     }
   }
 
-  /** Puts a mapped file of the same content in the place of memory. */
+  /** Replaces memory by a mapped file with the same content. */
   private void protect(Storage storage) throws Exception {
     Path file = folder.resolve("content" + files++);
     ByteBuffer bytes =

@@ -20,8 +20,8 @@ import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.LabelTree;
 
 /**
- * Large files that are refused, read in a JVM with 64 MB of heap for all that it does; the main
- * class of JVMs of {@code HostileModelTest} and {@code HostileNumPyTest}.
+ * Reads large invalid files in a JVM with 64 MB of heap in total; the main class of JVMs of {@code
+ * HostileModelTest} and {@code HostileNumPyTest}.
  */
 public final class RefusedFilesProgram {
   /** The kind of an archive with a large directory. */
@@ -34,21 +34,23 @@ public final class RefusedFilesProgram {
 
   /** The elements of the file's header. */
   public enum Kind {
-    /** 99 MB of tensors that are empty. */
+    /** 99 MB of empty tensors. */
     TENSORS("", "\"t#\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},", 99_000_000),
     /** The most tensors that a header of an allowed length can have. */
     FEWER_TENSORS("", "\"t#\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},", 8_000_000),
     METADATA("\"__metadata__\":{", "\"#\":\"\",", 8_000_000),
     ONE_STRING("\"__metadata__\":{\"a\":\"", "#\u00e9", 8_000_000),
     ONE_WIDE_STRING("\"__metadata__\":{\"a\":\"\u65e5", "#", "\"}}", 8_000_000),
-    /** Of one byte for each letter, in a header that is right but for its last number. */
+    /**
+     * A string with one byte for each letter, in a header that is valid except for its last number.
+     */
     WHOLE_STRING(
         "\"__metadata__\":{\"a\":\"",
         "#",
         "\"},\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
         8_000_000),
     WIDE_DTYPE("\"t\":{\"dtype\":\"\u65e5", "#", "\"}}", 8_000_000),
-    /** As long as such may be. */
+    /** Strings of the maximum length. */
     WIDE_STRINGS(
         "\"__metadata__\":{",
         "\"#\":\"\u65e5" + "a".repeat((2 << 20) - 1) + "\",",
@@ -62,13 +64,13 @@ public final class RefusedFilesProgram {
 
     private final String first;
 
-    /** With a number in the place of #. */
+    /** The repeated part, with a number in place of #. */
     private final String repeated;
 
     private final String last;
     private final int bytes;
 
-    /** A header without an end. */
+    /** Makes a header without an end. */
     Kind(String first, String repeated, int bytes) {
       this(first, repeated, "", bytes);
     }
@@ -80,7 +82,10 @@ public final class RefusedFilesProgram {
       this.bytes = bytes;
     }
 
-    /** The header, filled up with spaces, and nothing else: whoever reads all of it refuses it. */
+    /**
+     * Writes the header, padded with spaces, and nothing else: a reader that reads all of it
+     * rejects it.
+     */
     public void write(Path file) throws IOException {
       try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(file))) {
         byte[] length = new byte[8];

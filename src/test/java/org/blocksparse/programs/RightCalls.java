@@ -15,9 +15,9 @@ import org.blocksparse.testing.PublicCall;
 import org.blocksparse.testing.PublicMethod;
 import org.blocksparse.testing.RandomArguments;
 
-/** A right call of each public method. New methods take part by themselves. */
+/** A valid call of each public method. New methods take part without changes here. */
 final class RightCalls {
-  /** Right calls of these are hardly met by chance: {@link OperandArguments} has them. */
+  /** Methods whose valid calls are rarely found at random: {@link OperandArguments} has them. */
   private static final List<String> RARE =
       List.of(
           "Activation.gradient(FloatTensor, FloatTensor, GradientOptions, ",
@@ -36,20 +36,20 @@ final class RightCalls {
 
   private static final List<String> LEFT_OUT =
       List.of(
-          "LayerBuilder<IntTensor>.saveParts(", // which takes all parts of one layer
-          "LayerBuilder<SparseRows>.saveParts(", // whose code is the same
-          "LinearLabelTreeParts.tree(", // which takes all solutions of one training
-          "FileFormatException."); // which is thrown
+          "LayerBuilder<IntTensor>.saveParts(", // takes all parts of one layer
+          "LayerBuilder<SparseRows>.saveParts(", // has the same code
+          "LinearLabelTreeParts.tree(", // takes all solutions of one training
+          "FileFormatException."); // is thrown, not called
 
   private static final int MOST_PASSES = 60;
   private static final int MOST_TRIES = 2000;
 
-  /** Passes with the same objects, some of which what was made before makes possible. */
+  /** The passes over the same objects; results of earlier calls make some calls possible. */
   private static final int SWEEPS = 3;
 
   private final List<PublicCall> calls = new ArrayList<>();
 
-  /** Finds them, with files in a folder. */
+  /** Finds the calls, with files in a folder. */
   RightCalls(Path folder) throws Exception {
     List<PublicMethod> methods = new ArrayList<>(PublicMethod.all());
     methods.sort(Comparator.comparing(PublicMethod::toString));
@@ -66,7 +66,8 @@ final class RightCalls {
       if (pass % SWEEPS == 0) {
         arguments = new RandomArguments(new SplittableRandom(pass), folder);
       }
-      for (PublicMethod called : methods) { // of all: what one gives is an argument of another
+      for (PublicMethod called :
+          methods) { // all of them: the result of one is an argument of another
         PublicCall call = rightCall(called, arguments);
         if (call != null && missing.remove(called)) {
           calls.add(call);
@@ -94,7 +95,7 @@ final class RightCalls {
         call.make();
         return call;
       } catch (InvocationTargetException e) {
-        // Others may be right.
+        // Other arguments may be valid.
       }
     }
     throw new IllegalStateException("no right call of " + called);

@@ -7,7 +7,7 @@ import org.blocksparse.softmax.ClassAssignment;
 
 /** Writes the smallest of files; a main class of JVMs of {@code SavingTest}. */
 public final class SaveProgram {
-  /** The classes that it writes. */
+  /** The classes that the program writes. */
   public static final ClassAssignment CLASSES = ClassAssignment.of(1, 0, 1);
 
   private SaveProgram() {}

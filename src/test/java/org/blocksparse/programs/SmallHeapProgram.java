@@ -17,7 +17,7 @@ import org.blocksparse.ranking.Filter;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /**
- * Has 400 MB of tensors, allocated and then mapped; and draws with filters of rows, of which 80 MB
+ * Allocates 400 MB of tensors and then maps them; and draws with filters of rows, for which 80 MB
  * of tables could be made.
  */
 public final class SmallHeapProgram {

@@ -10,8 +10,8 @@ import org.blocksparse.softmax.Loss;
 import org.blocksparse.testing.ChildJvm;
 
 /**
- * Counts what steps of training take; the main class of a JVM of {@code SoftmaxBuilderTest}, so
- * that no garbage of other tests is freed meanwhile.
+ * Counts the memory that training steps take; the main class of a JVM of {@code
+ * SoftmaxBuilderTest}, so that no garbage of other tests is freed in between.
  */
 public final class StepMemoryProgram {
   private static final int BATCH = 64;
@@ -48,8 +48,8 @@ public final class StepMemoryProgram {
       }
       long parameters = 4L * (FEATURES + 1) * (size + (long) size * size);
       long taken = FloatTensor.allocatedBytes() - before - moments * parameters;
-      // Logits of both levels; scratch for chunks of 128 rows, which is pooled; the gradients of
-      // W1 and of one class; and what is small.
+      // Logits of both levels; scratch for chunks of 128 rows, which is pooled; the gradients of W1
+      // and of one class; and small arrays.
       long numbers = (2L * BATCH + 2 * 128 + 3 * (FEATURES + 1)) * size + 30_000;
       ChildJvm.check(
           taken <= 4 * numbers && 4 * numbers <= parameters,

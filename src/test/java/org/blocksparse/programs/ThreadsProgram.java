@@ -9,7 +9,7 @@ import org.blocksparse.Optimizer;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 
-/** Uses most of the library, and names the threads that there are then. */
+/** Uses most of the library, and prints the names of the threads that then exist. */
 public final class ThreadsProgram {
   private ThreadsProgram() {}
 

@@ -16,8 +16,8 @@ import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
 
 /**
- * Trains a layer and saves it again and again until it is killed; the main class of the JVMs of
- * {@code KillTest}.
+ * Trains a layer and saves it repeatedly until it is killed; the main class of the JVMs of {@code
+ * KillTest}.
  */
 public final class TrainingProgram {
   private static final String SUM = "sum";
@@ -28,9 +28,9 @@ public final class TrainingProgram {
   private TrainingProgram() {}
 
   /**
-   * Forever, if nobody kills it.
+   * Runs until it is killed.
    *
-   * @param args the file, and how many steps of training come before it is saved
+   * @param args the file, and the number of training steps before each save
    */
   public static void main(String[] args) throws IOException {
     Path file = Path.of(args[0]);

@@ -10,8 +10,8 @@ import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.testing.ChildJvm;
 
 /**
- * Saves a model, and waits in the middle of it for a line; before, it has saved what {@link
- * SaveProgram} does under the same name.
+ * Saves a model, and waits in the middle of it for a line; before that, it saves under the same
+ * name what {@link SaveProgram} saves.
  */
 public final class WaitingSaveProgram {
   private WaitingSaveProgram() {}

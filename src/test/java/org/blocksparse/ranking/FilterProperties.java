@@ -18,7 +18,9 @@ import org.blocksparse.testing.Data;
 import org.blocksparse.testing.RankingProblem;
 import org.blocksparse.testing.RankingProblem.Sizes;
 
-/** Filtered rankings of random layers are the full sort, with what is left out struck out. */
+/**
+ * Filtered rankings of random layers equal the full sort without the outputs that are filtered out.
+ */
 final class FilterProperties {
   @Provide
   Arbitrary<Sizes> sizes() {
@@ -37,7 +39,7 @@ final class FilterProperties {
     return max + Math.log(sum);
   }
 
-  /** The most that two sums of rounded logarithms of that size may differ by. */
+  /** Returns the largest difference of two sums of rounded logarithms of that size. */
   private static double room(double log) {
     return 1e-5 + 0x1p-20 * Math.abs(log);
   }
@@ -99,7 +101,7 @@ final class FilterProperties {
         float[] logs = problem.logProbabilities[row];
         int[] sorted = filtered.of(row, problem.sorted(row));
         double logAllowed = renormalized ? logSum(logs, sorted) : 0;
-        // Both are the beginning of what is sorted; where it ends, is in their text.
+        // Both begin the sorted list; their text shows where they end.
         int above = likely.size(row);
         checkRow(problem, filtered, likely, row, above);
         float logP = (float) Math.log(p);

@@ -30,9 +30,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Filters, case by case; {@link FilterProperties} compares them with a full sort. */
 final class FilterTest {
-  /**
-   * Of x, which is 1: those of outputs 0 to 2 in class 0, of 3 to 6 in class 1, of 7 in class 2.
-   */
+  /** The probabilities for x = 1: outputs 0 to 2 in class 0, 3 to 6 in class 1, 7 in class 2. */
   private static final double[] PROBABILITIES = {.3, .15, .05, .2, .12, .06, .02, .1};
 
   private static final double[] OF_CLASS = {.5, .4, .1};
@@ -95,7 +93,7 @@ final class FilterTest {
       assertArrayEquals(new int[] {3, 4, 7}, ranking.outputs(2));
       assertArrayEquals(new int[0], ranking.outputs(3));
       assertEquals(.15, ranking.probability(0, 0), 1e-6);
-      // Class 0 holds nothing that is allowed: it is not among those that were opened.
+      // Class 0 has no allowed output: it is not among the opened classes.
       assertEquals(2, ranking.openedClasses(2));
       assertEquals(0, ranking.openedClasses(3));
       assertFalse(ranking.isFilteredOut(2));
@@ -127,15 +125,15 @@ final class FilterTest {
         assertArrayEquals(new int[] {1, 5, 6}, ranking.outputs(0));
         assertArrayEquals(new int[] {0, 3, 6}, ranking.outputs(1));
         assertEquals(.3, ranking.probability(1, 0), 1e-6);
-        assertEquals(2, ranking.openedClasses(0)); // nothing of class 2 is in stock
+        assertEquals(2, ranking.openedClasses(0)); // no output of class 2 is in stock
       }
-      // Those that it was made of are as they were.
+      // The filters that it was made of are unchanged.
       assertEquals(5, layer.topK(x, 8, inStock).size(0));
       assertEquals(6, layer.topK(x, 8, unseen).size(0));
       Ranking three = layer.topK(x, 8, inStock.and(unseen).and(Filter.only(liked)));
       assertArrayEquals(new int[] {1}, three.outputs(0));
       assertArrayEquals(new int[] {3, 6}, three.outputs(1));
-      // Of each of the classes 0 and 1 both allow something, but not the same.
+      // Both allow outputs of the classes 0 and 1, but not the same ones.
       Ranking nothing = layer.topK(x, 8, Filter.only(0, 3).and(Filter.only(1, 4)));
       assertTrue(nothing.isFilteredOut(0));
       assertEquals(0, nothing.openedClasses(0));
@@ -180,11 +178,12 @@ final class FilterTest {
       assertArrayEquals(new int[] {1, 4}, layer.topP(x, .6, filter).outputs(0));
       assertArrayEquals(new int[] {1, 4, 5}, layer.topP(x, .7, filter).outputs(0));
       assertArrayEquals(new int[] {1, 4, 5, 2}, layer.atLeast(x, .1, filter).outputs(0));
-      // Of the model's own, 40 percent are allowed: 60 percent cannot be had, and all are given.
+      // With the model's own probabilities, 40 percent are allowed: a mass of 60 percent is out of
+      // reach, and all are returned.
       Filter plain = Filter.without(0, 3, 7, 3);
       assertArrayEquals(new int[] {1, 4, 5, 2, 6}, layer.topP(x, .6, plain).outputs(0));
       assertArrayEquals(new int[] {1, 4}, layer.atLeast(x, .1, plain).outputs(0));
-      // One that is nearly impossible is certain if it is the only one.
+      // A nearly impossible output is certain if it is the only one.
       layer.b1().set(-300, 2);
       Ranking certain = layer.topK(x, 1, Filter.only(7).withRenormalization());
       assertEquals(1, certain.probability(0, 0));
@@ -213,7 +212,7 @@ final class FilterTest {
     return biases;
   }
 
-  /** Outputs that are equally likely, of one class or of several that are alike. */
+  /** The outputs are equally likely, in one class or in several equal classes. */
   @ParameterizedTest
   @MethodSource("kernels")
   void equallyLikelyOutputsHaveEqualShares(KernelsUnderTest kernels) {
@@ -294,7 +293,7 @@ final class FilterTest {
     return IntStream.range(begin, begin + count).mapToDouble(i -> Math.exp(logits[i])).sum();
   }
 
-  /** Many rows by few outputs, so that what is drawn shows how likely each is. */
+  /** Many rows and few outputs: the draws show how likely each is. */
   @ParameterizedTest
   @ValueSource(doubles = {1, .5, 2})
   void drawnFromTheDistributionOfWhatIsAllowed(double temperature) {
@@ -316,7 +315,7 @@ final class FilterTest {
     }
   }
 
-  /** Rows are allowed these outputs in turns, and nothing else. */
+  /** Asserts the draws where rows are allowed these outputs in turns, and nothing else. */
   private static void assertDrawn(
       HierarchicalSoftmax layer,
       FloatTensor x,
@@ -449,7 +448,7 @@ final class FilterTest {
     }
   }
 
-  /** One filter, before and after everything that moves outputs to other places. */
+  /** One filter, before and after all changes that move outputs to other places. */
   @Test
   void itIsThatOfTheClassesThereAreNow() {
     Filter filter = Filter.only(0, 3, 4, 7);
@@ -472,7 +471,7 @@ final class FilterTest {
       layer.reuse(3);
       assertAllows(filter, layer, x, 0, 3, 4, 7);
       assertAllows(both, layer, x, 3, 4, 7);
-      // The number of outputs is looked at by each call, too.
+      // Each call checks the number of outputs, too.
       try (HierarchicalSoftmax small = HierarchicalSoftmax.builder(1, 7).build()) {
         assertThrows(IndexOutOfBoundsException.class, () -> small.topK(x, 1, both));
       }

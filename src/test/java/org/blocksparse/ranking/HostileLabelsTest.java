@@ -40,13 +40,13 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Names in model files that lie. */
+/** Malformed names in model files. */
 final class HostileLabelsTest {
   private static final String[] NAMES = {"ant", "bee", "cow"};
 
   @TempDir Path folder;
 
-  /** A right file, to be changed. */
+  /** The bytes of a valid file, to be changed. */
   private static final class Bytes {
     byte[] all;
 
@@ -226,7 +226,7 @@ final class HostileLabelsTest {
         of("labels.text", "are the same", b -> b.set(order, 1, b.get(order, 0))),
         of("labels.text", "name 1 is not UTF-8", b -> b.setText(4, 0xff)),
         of("labels.text", "name 2 is not UTF-8", b -> b.setText(8, 0xc3)),
-        // Each name is half of a letter: the text is right as a whole.
+        // Each name is half of a letter; the text is valid only as a whole.
         of(
             "labels.text",
             "name 1 is not UTF-8",
@@ -237,8 +237,8 @@ final class HostileLabelsTest {
   }
 
   /**
-   * A flaw that does no harm is refused where all is checked; mapped, it is reported when asked
-   * for.
+   * A harmless flaw is rejected where everything is checked; in a mapped file, it is reported when
+   * the name is read.
    */
   @ParameterizedTest
   @MethodSource("wrong")

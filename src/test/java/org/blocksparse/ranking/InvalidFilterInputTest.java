@@ -14,7 +14,7 @@ import org.blocksparse.SparseRows;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.testing.InvalidSoftmaxInput;
 
-/** Filters that are refused. */
+/** Filters that calls reject. */
 final class InvalidFilterInputTest extends InvalidSoftmaxInput {
   private interface FilteredCall {
     void run(HierarchicalSoftmax layer, FloatTensor x, Filter filter);

@@ -15,7 +15,7 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.testing.InvalidSoftmaxInput;
 
-/** Arguments that predictions refuse. */
+/** Arguments that predictions reject. */
 final class InvalidPredictionInputTest extends InvalidSoftmaxInput {
   static Stream<Case> cases() {
     List<Case> cases = new ArrayList<>();

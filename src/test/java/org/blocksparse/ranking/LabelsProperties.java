@@ -14,9 +14,12 @@ import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import org.blocksparse.internal.files.SafeTensorsWriter;
 
-/** Labels find what a map finds. */
+/** Labels find the same as a map. */
 final class LabelsProperties {
-  /** Short, so that many are the same; any characters, halves of pairs as well. */
+  /**
+   * Returns short names, so that many are equal; of any characters, including halves of surrogate
+   * pairs.
+   */
   @Provide
   Arbitrary<List<String>> names() {
     return Arbitraries.oneOf(

@@ -25,9 +25,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Names of outputs: there and back, in rankings and in files. */
+/** Names of outputs in both directions, in rankings and in files. */
 final class LabelsTest {
-  /** Two that have the same FNV-1a hash, 0x5e4daa9d. */
+  /** Two names with the same FNV-1a hash, 0x5e4daa9d. */
   private static final List<String> SAME_HASH = List.of("costarring", "liquid");
 
   private static final List<String> NAMES =
@@ -148,7 +148,7 @@ final class LabelsTest {
       assertEquals("日本", layer.explain(x, 5).label());
       assertThrows(IndexOutOfBoundsException.class, () -> ranking.label(0, 3));
       assertThrows(IndexOutOfBoundsException.class, () -> ranking.label(1, 0));
-      // A ranking keeps the names that it was made with.
+      // A ranking keeps the names of the time when it was made.
       String before = ranking.label(0, 0);
       int added = layer.addOutputs(1);
       assertNull(layer.explain(x, added).label());
@@ -208,7 +208,7 @@ final class LabelsTest {
       try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(2, names.size()).build();
           EmbeddingBag bag = EmbeddingBag.builder(3, 2).build()) {
         layer.setLabels(Labels.of(names));
-        layer.addOutputs(2); // which have no names
+        layer.addOutputs(2); // the new outputs have no names
         layer.save(file, SaveOptions.defaults().withOptimizerState().with(bag));
       }
       for (LoadOptions options :
@@ -228,7 +228,7 @@ final class LabelsTest {
     }
   }
 
-  /** Heap that loading takes: the letters and eight bytes of each name, and no object. */
+  /** Loading takes heap for the letters and eight bytes of each name, and no objects. */
   @Test
   void namesOfAMappedFileAreNoStrings() throws IOException {
     int outputs = 300_000;
@@ -240,7 +240,7 @@ final class LabelsTest {
       layer.setLabels(Labels.of(names));
       layer.save(named);
     }
-    HierarchicalSoftmax.load(named, LoadOptions.mapped()).close(); // loads classes of Java
+    HierarchicalSoftmax.load(named, LoadOptions.mapped()).close(); // loads the JDK's classes
     long before = ThreadHeap.taken();
     HierarchicalSoftmax.load(plain, LoadOptions.mapped()).close();
     long withoutNames = ThreadHeap.taken() - before;

@@ -21,11 +21,11 @@ import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 
-/** Metrics against figures worked out by hand, and against those of scikit-learn. */
+/** Metrics compared with figures computed by hand, and with those of scikit-learn. */
 final class MetricsTest {
   private static final double EXACT = 1e-14;
 
-  /** A ranking of those outputs; what else it has does not matter. */
+  /** Returns a ranking of these outputs; its probabilities do not matter. */
   private static Ranking ranking(int[]... outputs) {
     float[][] logProbabilities =
         Arrays.stream(outputs).map(row -> new float[row.length]).toArray(float[][]::new);
@@ -42,7 +42,7 @@ final class MetricsTest {
 
   @Test
   void byHand() {
-    // Hits at ranks 1 and 3 of three labels; at rank 2 of one label.
+    // Hits at ranks 1 and 3 of three labels, and at rank 2 of one label.
     Ranking ranking = ranking(new int[] {7, 1, 5, 0}, new int[] {3, 2, 9, 8});
     Metrics metrics = metrics(4, ranking, new int[] {5, 7, 6}, new int[] {2, 2});
     assertEquals(2, metrics.rows());
@@ -71,7 +71,7 @@ final class MetricsTest {
         metrics.toString());
   }
 
-  /** Metrics of short rankings at any rank are those of metrics with so many ranks. */
+  /** Metrics of short rankings at any rank equal those with that many ranks. */
   @Test
   void ranksBeyondTheRankingsAreNoHits() {
     double[] propensities = {1, .5, .25, .1, .9, .8, .7};
@@ -122,14 +122,14 @@ final class MetricsTest {
     try (SparseRows labels = SparseRows.of(List.of(new int[] {0, 1, 3}, new int[] {1}))) {
       metrics.add(ranking, labels);
     }
-    // Row 0 scores 1, 10, 2 where it could 10, 2, 1; row 1 scores 0, 2, 0 where it could 2.
+    // Row 0 scores 1, 10, 2 where 10, 2, 1 is possible; row 1 scores 0, 2, 0 where 2 is possible.
     assertEquals(1.0 / (10 + 2), metrics.propensityScoredPrecision(1), EXACT);
     assertEquals((11.0 + 2) / (12 + 2), metrics.propensityScoredPrecision(2), EXACT);
     assertEquals((13.0 + 2) / (13 + 2), metrics.propensityScoredPrecision(3), EXACT);
     assertEquals(1 / 2.0, metrics.precision(1), EXACT);
   }
 
-  /** In whatever order the labels of a row come, some of them twice. */
+  /** The labels of a row may come in any order, some of them twice. */
   @Test
   void labelsAreASet() {
     double[] propensities = {.9, .8, .7, .6, .5, .4, .3, .2, .1, .05};
@@ -176,7 +176,7 @@ final class MetricsTest {
         new double[] {0.08421963476787578, 0.2199318754125524, 0.7668725823596995}, usual, EXACT);
   }
 
-  /** The formula gives 0 for the first label, which no metrics would take. */
+  /** The formula gives 0 for the first label, which metrics reject. */
   @Test
   void theLeastPropensitiesGiveScoresAllTheSame() {
     double[] least = Metrics.propensities(new long[] {0, 1}, 20, 2, 1e-300);
@@ -193,7 +193,7 @@ final class MetricsTest {
     assertEquals(1, metrics.propensityScoredPrecision(2), EXACT);
   }
 
-  /** Ranking by descending score, as in the comment of {@link #asScikitLearn}. */
+  /** Returns a ranking by descending score, as in the comment of {@link #asScikitLearn}. */
   private static Ranking byScore(int rows, int labels) {
     int[][] outputs = new int[rows][];
     for (int r = 0; r < rows; r++) {
@@ -267,7 +267,9 @@ final class MetricsTest {
     return labels;
   }
 
-  /** As above: one label for each row, and the loss of a layer that has these probabilities. */
+  /**
+   * One label for each row, and the loss of a layer with these probabilities, by the same program.
+   */
   @Test
   void oneLabelAsScikitLearn() {
     int rows = 7;

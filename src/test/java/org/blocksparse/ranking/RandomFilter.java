@@ -16,7 +16,7 @@ import org.blocksparse.testing.Data;
  */
 public record RandomFilter(Filter filter, List<SparseRows> rows, BitSet[] allowed)
     implements AutoCloseable {
-  /** Of outputs with these classes. */
+  /** Returns a random filter of outputs with these classes. */
   public static RandomFilter of(ClassAssignment assignment, int batch, Data data) {
     RandomFilter filter = one(assignment, batch, data);
     for (int more = data.oneOf(0, 0, 0, 1, 1, 2); more > 0; more--) {
@@ -64,7 +64,7 @@ public record RandomFilter(Filter filter, List<SparseRows> rows, BitSet[] allowe
     return bits;
   }
 
-  /** Single outputs, whole classes, everything: in any order, with repeats. */
+  /** Returns single outputs, whole classes or everything: in any order, with repeats. */
   private static int[] list(ClassAssignment assignment, Data data) {
     List<Integer> outputs = new ArrayList<>();
     int pieces = data.oneOf(0, 1, 3, 10, 100);
@@ -95,12 +95,12 @@ public record RandomFilter(Filter filter, List<SparseRows> rows, BitSet[] allowe
     return new RandomFilter(filter.and(other.filter), all, allowed);
   }
 
-  /** All allowed outputs of a row, in the order of {@code sorted}. */
+  /** Returns all allowed outputs of a row, in the order of {@code sorted}. */
   public int[] of(int row, int[] sorted) {
     return Arrays.stream(sorted).filter(allowed[row]::get).toArray();
   }
 
-  /** The number of classes that can be opened. */
+  /** Returns the number of classes that can be opened. */
   public int classes(ClassAssignment assignment, int row) {
     return (int) allowed[row].stream().map(assignment::classOf).distinct().count();
   }

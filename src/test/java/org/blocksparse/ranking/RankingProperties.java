@@ -21,8 +21,8 @@ import org.blocksparse.testing.RankingProblem.Sizes;
 import org.blocksparse.testing.RankingProblem.Wanted;
 
 /**
- * Rankings of random layers are the full sort of all log probabilities, and what is drawn lies
- * where the distribution has it. Numbers are small integers times powers of two: products are exact
+ * Rankings of random layers equal the full sort of all log probabilities, and draws lie where the
+ * distribution puts them. Numbers are small integers times powers of two: products are exact
  * whatever their shape, so the full sort has the same bits, and ties are everywhere.
  */
 final class RankingProperties {
@@ -51,7 +51,7 @@ final class RankingProperties {
     }
   }
 
-  /** NaN in rows and in classes; a class that need not be opened does not matter. */
+  /** NaN in rows and in classes; classes that stay closed do not matter. */
   @Property
   void withNaN(
       @ForAll("sizes") Sizes sizes,
@@ -89,7 +89,7 @@ final class RankingProperties {
     }
   }
 
-  /** Numbers as they come, and a note of each. */
+  /** A generator that records its numbers. */
   private static final class Noting implements RandomGenerator {
     final RandomGenerator random;
     final List<Double> drawn = new ArrayList<>();
@@ -132,7 +132,7 @@ final class RankingProperties {
     }
   }
 
-  /** Draws with some NaN are right, or refused for a reason. */
+  /** Draws with some NaN are right, or are refused for a reason. */
   @Property
   void sampleWithNaN(@ForAll("fewRows") Sizes sizes, @ForAll long seed) {
     Data data = new Data(seed);

@@ -15,13 +15,13 @@ import org.blocksparse.Workers;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.junit.jupiter.api.Test;
 
-/** How many rows and classes a search takes at a time, which no result depends on. */
+/** The number of rows and classes that a search takes at a time, which does not affect results. */
 final class SearchRoundsTest {
   private static final int CLASSES = 256;
   private static final int OUTPUTS = CLASSES * 256;
   private static final int FEATURES = 128;
 
-  /** With so many classes, each row is a slice of its own. */
+  /** With this many classes, each row is a slice of its own. */
   @Test
   void rowsOfLaterSlicesAreAsTheyAreAlone() {
     int outputs = (1 << 21) + 1;
@@ -63,7 +63,7 @@ final class SearchRoundsTest {
     }
   }
 
-  /** A search that rules out nothing notices, and opens what is left at once. */
+  /** A search that cannot exclude any class notices that, and opens the rest at once. */
   @Test
   void ofEqualClassesThereAreFewRounds() {
     AtomicInteger helpersAsked = new AtomicInteger();
@@ -81,10 +81,10 @@ final class SearchRoundsTest {
                 .seed(1)
                 .build();
         FloatTensor x = FloatTensor.zeros(1, FEATURES)) {
-      x.set(0.01f, 0, 0); // hardly anything is known
+      x.set(0.01f, 0, 0); // makes the row nearly uniform
       helpersAsked.set(0);
       Ranking ranking = layer.topK(x, 10);
-      // Rounds of a few classes ask for no help; the one of all others does, once.
+      // Rounds of a few classes ask for no help; the round of all others does, once.
       int asked = helpersAsked.get();
       assertTrue(asked <= 1, asked + " times for help");
       assertEquals(CLASSES, ranking.openedClasses(0));

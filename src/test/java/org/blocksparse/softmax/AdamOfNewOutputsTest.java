@@ -29,7 +29,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Adam corrects the moments of each output by the steps that the output has made itself. */
+/** Adam corrects the moments of each output by the number of its own steps. */
 final class AdamOfNewOutputsTest {
   private static final int FEATURES = 5;
   private static final float RATE = 0.01f;
@@ -38,12 +38,12 @@ final class AdamOfNewOutputsTest {
   private static final double EPSILON = 1e-8f;
   private static final Optimizer ADAM = Optimizer.adam(RATE);
 
-  /** Classes of 3, 2, 2 and 2; the last is not trained before the change. */
+  /** Classes of 3, 2, 2 and 2 outputs; the last is not trained before the change. */
   private static final ClassAssignment CLASSES = ClassAssignment.of(0, 0, 0, 1, 1, 2, 2, 3, 3);
 
   @TempDir Path folder;
 
-  /** Ways to get outputs that are younger than their class. */
+  /** Ways to get outputs that are newer than their class. */
   private enum Growing {
     ADDED {
       @Override
@@ -101,7 +101,7 @@ final class AdamOfNewOutputsTest {
         .flatMap(kind -> Arrays.stream(Growing.values()).map(how -> Arguments.of(kind, how)));
   }
 
-  /** A layer, and how many steps each of its outputs has made. */
+  /** A layer, and the number of steps of each of its outputs. */
   private static final class Trained implements AutoCloseable {
     final SplittableRandom random = new SplittableRandom(7);
     TwoLevelLayer<?> layer;
@@ -110,7 +110,7 @@ final class AdamOfNewOutputsTest {
     Trained(LayerKind kind) {
       layer = kind.random(FEATURES, CLASSES, Workers.common(), 3);
       for (int i = 0; i < 200; i++) {
-        train(random.nextInt(7)); // none of the last class
+        train(random.nextInt(7)); // no output of the last class
       }
     }
 
@@ -146,7 +146,7 @@ final class AdamOfNewOutputsTest {
       }
     }
 
-    /** A step that moves each output of the class as its own count of steps has it. */
+    /** Asserts that a step moves each output of the class according to its own number of steps. */
     void assertSteps(LayerKind kind, int target) {
       int c = layer.assignment().classOf(target);
       try (FloatTensor x = x();
@@ -185,7 +185,7 @@ final class AdamOfNewOutputsTest {
       }
     }
 
-    /** W2 and its moments. */
+    /** Returns W2 and its moments. */
     private float[][] numbers() {
       TensorState state = layer.memory().state().of(Parameter.W2.index());
       Storage[] all = {
@@ -201,7 +201,7 @@ final class AdamOfNewOutputsTest {
           .toArray(float[][]::new);
     }
 
-    /** Steps of all outputs, the new ones first. */
+    /** Asserts the steps of all outputs, the new ones first. */
     void assertAllStep(LayerKind kind) {
       for (int round = 0; round < 12; round++) {
         for (int output = layer.outputs() - 1; output >= 0; output -= 2) {
@@ -251,7 +251,7 @@ final class AdamOfNewOutputsTest {
     }
   }
 
-  /** Parts make the file that the layer makes, whether they go on with training or not. */
+  /** Parts make the same file as the layer, whether they continue training or not. */
   @ParameterizedTest
   @EnumSource
   void partsKeepTheCounts(Growing how) throws IOException {
@@ -288,7 +288,7 @@ final class AdamOfNewOutputsTest {
     }
   }
 
-  /** A part after a step of its rows. */
+  /** Returns a part after a step with its rows. */
   private static byte[] part(HierarchicalSoftmax layer, int number, float[] x, int[] targets) {
     ClassAssignment classes = layer.assignment();
     boolean level = number == LayerPart.CLASS_LEVEL;

@@ -26,7 +26,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Every output is in exactly one slot, and the ways to choose the class do what they say. */
+/** Every output is in exactly one slot, and the ways to choose classes work as documented. */
 final class ClassAssignmentTest {
   private static void assertBijective(ClassAssignment classes) {
     int members = 0;
@@ -100,7 +100,7 @@ final class ClassAssignmentTest {
     assertTrue(classes.size(classes.classCount() / 2) > classes.size(0));
   }
 
-  /** Roots of 10, 5, 5, 5, 3 and 2: three classes with 10 each. */
+  /** The roots are 10, 5, 5, 5, 3 and 2: three classes with 10 each. */
   @Test
   void bySquareRootOfFrequency_sharesTheRootsOfCountsAndOne() {
     assertEquals(
@@ -115,7 +115,7 @@ final class ClassAssignmentTest {
     assertEquals(40, ClassAssignment.bySquareRootOfFrequency(counts, 10).slots());
   }
 
-  /** Points around four directions must come out as the four groups that they are. */
+  /** Points around four directions form four groups. */
   @Test
   void clustered_findsWhatBelongsTogether() {
     int perGroup = 50;
@@ -127,7 +127,7 @@ final class ClassAssignmentTest {
       }
     }
     try (FloatTensor tensor = FloatTensor.of(vectors, vectors.length / 4, 4)) {
-      // A start in which two groups begin at the same place can end elsewhere; most do not.
+      // If two groups begin at the same place, the result can differ; most starts do not.
       int right = 0;
       for (int seed = 0; seed < 10; seed++) {
         ClassAssignment classes = ClassAssignment.clustered(tensor, 4, seed, Workers.common());
@@ -150,7 +150,7 @@ final class ClassAssignmentTest {
     }
   }
 
-  /** Where most vectors are the same, the groups that they are nearest to are soon full. */
+  /** If most vectors are equal, the groups nearest to them are soon full. */
   @Test
   void clustered_ofEqualVectors_fillsGroupsOneAfterTheOther() {
     int dims = 16;
@@ -168,8 +168,8 @@ final class ClassAssignmentTest {
   }
 
   /**
-   * Vectors around fewer points than there are classes, which have no room to spare: most of the
-   * groups that a vector is near to are full when it is its turn.
+   * Returns vectors around fewer points than there are classes, without spare room: most groups
+   * near a vector are full by its turn.
    */
   private static FloatTensor crowded(int outputs, int dims) {
     Random random = new Random(6);
@@ -259,7 +259,7 @@ final class ClassAssignmentTest {
     }
   }
 
-  /** The sums that are clustered, against sums over all features by their definition. */
+  /** The clustered sums, compared with sums over all features by their definition. */
   @Test
   void clustered_comparesSumsWhoseCosinesAreNearlyThoseOfTheFeatures() {
     Random random = new Random(3);
@@ -310,7 +310,7 @@ final class ClassAssignmentTest {
           worst = Math.max(worst, Math.abs(cosine(ofA, ofB) - cosine(sums[a], sums[b])));
         }
       }
-      // 1 / sqrt(256) = .0625 is one deviation; there are 406 pairs.
+      // 1 / sqrt(256) = .0625 is one standard deviation; there are 406 pairs.
       assertTrue(worst > 0 && worst < 4.5 * .0625, "cosines are off by " + worst);
       assertArrayEquals(new float[LabelCentroids.DIMENSIONS], hashed[count - 1]);
     }
@@ -358,7 +358,7 @@ final class ClassAssignmentTest {
       assertTrue(classes >= 1 && classes <= outputs, outputs + " outputs: " + classes);
       assertTrue(classes <= 8 * root + 1, outputs + " outputs: " + classes);
     }
-    // Where memory costs nothing, the root is best; the more it costs, the more classes.
+    // If memory costs nothing, the root is best; the more it costs, the more classes.
     int outputs = 1_000_000;
     int free = new ClassCount(1, 0).fastest(outputs, ClassCount.BATCH);
     int dear = new ClassCount(1, 100).fastest(outputs, ClassCount.BATCH);
@@ -366,7 +366,7 @@ final class ClassAssignmentTest {
     assertTrue(dear > free, "free " + free + ", dear " + dear);
   }
 
-  /** Two outputs of class 0, and one of class 1. */
+  /** Returns two outputs in class 0, and one in class 1. */
   private static ClassAssignment inSlots(int room, int... slotOf) {
     return new ClassAssignment(ClassTable.of(new int[] {0, 0, 1}, slotOf, 2, room));
   }

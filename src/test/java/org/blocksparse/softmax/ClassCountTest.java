@@ -8,7 +8,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 final class ClassCountTest {
-  /** With very many rows for each class, products are all that counts. */
+  /** With very many rows for each class, only products count. */
   @Test
   void ofTheLargestBatchesTheSquareRootIsFastest() {
     for (int batch : new int[] {1 << 28, 1 << 30, Integer.MAX_VALUE}) {
@@ -16,13 +16,16 @@ final class ClassCountTest {
     }
   }
 
-  /** By hand: as many products as the class says, and each class that occurs once. */
+  /**
+   * The counts are worked out by hand: as many products as the class has, and each class that
+   * occurs once.
+   */
   @ParameterizedTest
   @CsvSource({
     // One row: one class occurs.
     "100, 10, 1, 2, 3, 150",
     "101, 10, 1, 2, 3, 159",
-    // Two rows in two classes: with probability 1/2 each, so 1.5 of them.
+    // Two rows in two classes: 1 or 2 classes with probability 1/2 each, so 1.5 of them.
     "8, 2, 2, 1, 0, 36",
     "8, 2, 2, 0, 1, 6",
     "5, 5, 3, 2, 0, 108",

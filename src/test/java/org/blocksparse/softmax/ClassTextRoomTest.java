@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import org.blocksparse.internal.files.MalformedException;
 import org.junit.jupiter.api.Test;
 
-/** Text with more lines than can be tried. */
+/** A text with too many lines to test. */
 final class ClassTextRoomTest {
   @Test
   void thereIsRoomForAsManyOutputsAsAnArrayCanHave() throws MalformedException {

@@ -14,7 +14,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Classes as text, both ways. */
+/** Classes as text, written and read. */
 final class ClassTextTest {
   @TempDir Path folder;
 
@@ -32,7 +32,7 @@ final class ClassTextTest {
     Path file = folder.resolve("classes.txt");
     Files.writeString(file, " 1\r\n0\t\r\n  01  \n2");
     assertEquals(ClassAssignment.of(1, 0, 1, 2), ClassAssignment.read(file));
-    // More lines than the reader begins with.
+    // More lines than the initial capacity of the reader.
     int[] many = new int[5000];
     for (int output = 0; output < many.length; output++) {
       many[output] = output % 1234;

@@ -8,9 +8,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** The checks of clustering before it begins; other tests cover its result. */
+/** The checks before clustering begins; other tests cover its result. */
 final class ClusteringTest {
-  /** Up to 2^31 - 9 numbers are kept of outputs, and as many of classes. */
+  /** Up to 2^31 - 9 numbers are stored for outputs, and as many for classes. */
   @ParameterizedTest
   @CsvSource({
     "2147483639, 1, 1, ''",

@@ -52,7 +52,7 @@ final class CopyTest {
     }
   }
 
-  /** Floats of floats are a copy, with what the optimizer knows. */
+  /** A conversion of floats to floats is a copy, with the optimizer's state. */
   @ParameterizedTest
   @MethodSource("org.blocksparse.softmax.GrowingLayer#kindsAndOptimizers")
   void aLayerOfFloatsGoesOnAsTheLayerDoes(LayerKind kind, Optimizer optimizer) {

@@ -12,7 +12,7 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
 import org.junit.jupiter.api.Test;
 
-/** Dropout of x in a step, against a step on an x in which the same elements are 0. */
+/** Dropout of x in a step, compared with a step on an x in which the same elements are 0. */
 final class DropoutTest {
   private static final int BATCH = 50;
   private static final int FEATURES = 40;
@@ -25,7 +25,7 @@ final class DropoutTest {
     return values;
   }
 
-  /** The result of a step: the gradient of x, and the weights. */
+  /** The result of a step: the loss, the gradient of x, and the weights. */
   private record Result(double loss, float[] gradX, float[] w1, float[] w2) {
     static Result of(float[] values, Loss loss) {
       int[] targets = IntStream.range(0, BATCH).map(row -> row % OUTPUTS).toArray();
@@ -57,7 +57,7 @@ final class DropoutTest {
     }
   }
 
-  /** 2000 elements, of which 1500 are expected to be dropped, with a deviation of 19. */
+  /** 2000 elements, of which 1500 are expected to be dropped, with a standard deviation of 19. */
   @Test
   void shareIsDropped() {
     float[] gradX = Result.of(ones(), Loss.mean().withDropout(0.75f, 7)).gradX;

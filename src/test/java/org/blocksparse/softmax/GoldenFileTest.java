@@ -26,16 +26,16 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /**
- * Files that an earlier version has written are read by this one. They hold what the methods of
- * their names make, saved with the state of the optimizer and with metadata, and are never made
- * anew: a new form of file gets files of its own.
+ * This version reads files that an earlier one wrote. They hold the results of the methods with
+ * their names, saved with the state of the optimizer and with metadata, and are never made anew: a
+ * new file format gets new files.
  */
 final class GoldenFileTest {
   private static final Labels LABELS = Labels.of("a", "b", "c", "d", "ä");
   private static final ClassAssignment CLASSES = ClassAssignment.of(0, 1, 1, 0, 2);
   private static final Optimizer ADAM = Optimizer.adam(0.125f);
 
-  /** How a file is opened. */
+  /** A way to open a file. */
   private enum Way {
     COPIED,
     MAPPED,
@@ -58,7 +58,7 @@ final class GoldenFileTest {
     }
   }
 
-  /** Eighths, from some number of them on. */
+  /** Returns multiples of 1/8, from some number of them on. */
   private static FloatTensor eighths(int from, long... shape) {
     FloatTensor tensor = FloatTensor.zeros(shape);
     float[] values = new float[(int) tensor.shape().size()];
@@ -76,7 +76,7 @@ final class GoldenFileTest {
         .build(eighths(-3, 2, 3), eighths(0, 3), eighths(-6, 3, 2, 2), eighths(-2, 3, 2));
   }
 
-  /** A softmax that has taken two steps. */
+  /** Returns a softmax after two steps. */
   static HierarchicalSoftmax softmax() {
     HierarchicalSoftmax layer = layer(HierarchicalSoftmax.builder(2, 5));
     step(layer);
@@ -91,7 +91,7 @@ final class GoldenFileTest {
     }
   }
 
-  /** A label tree that has taken two steps. */
+  /** Returns a label tree after two steps. */
   static LabelTree tree() {
     LabelTree tree = layer(LabelTree.builder(2, 5));
     step(tree);
@@ -106,7 +106,7 @@ final class GoldenFileTest {
     }
   }
 
-  /** A bag that has taken two steps. */
+  /** Returns a bag after two steps. */
   static EmbeddingBag bag() {
     EmbeddingBag bag = EmbeddingBag.builder(4, 3).mode(EmbeddingBag.Mode.ROOT_MEAN).build();
     try (FloatTensor table = eighths(-5, 4, 3)) {
@@ -124,7 +124,7 @@ final class GoldenFileTest {
     }
   }
 
-  /** Experts of floats. */
+  /** Returns experts of floats. */
   static MixtureOfExperts experts() {
     return MixtureOfExperts.builder(5, 3, 2)
         .outputs(4)
@@ -137,7 +137,9 @@ final class GoldenFileTest {
     assertArrayEquals(expected.toArray(), actual.toArray(), 1e-5f);
   }
 
-  /** A layer with what a file has of it, and where it can be trained, after one more step. */
+  /**
+   * Compares a layer with what a file holds of it, and, if it can be trained, after one more step.
+   */
   private static <L extends TwoLevelLayer<?>> void assertSame(
       L expected, L actual, Way way, Consumer<L> step) {
     assertEquals(Map.of("made by", "GoldenFileTest"), actual.metadata());
@@ -149,7 +151,7 @@ final class GoldenFileTest {
       assertSame(expected.b1(), actual.b1());
       assertSame(expected.W2(), actual.W2());
       assertSame(expected.b2(), actual.b2());
-      if (way != Way.MAPPED) { // and the state of the optimizer
+      if (way != Way.MAPPED) { // the state of the optimizer, too
         step.accept(expected);
         step.accept(actual);
       }
@@ -193,7 +195,7 @@ final class GoldenFileTest {
     }
   }
 
-  /** INT8 was packed or not; it is packed when it is read. */
+  /** INT8 was packed or not; readers pack it. */
   @ParameterizedTest
   @CsvSource({
     "experts-int8, COPIED",

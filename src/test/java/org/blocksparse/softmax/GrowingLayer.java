@@ -14,21 +14,21 @@ import org.blocksparse.internal.training.Parameter;
 import org.blocksparse.internal.training.TensorState;
 import org.junit.jupiter.params.provider.Arguments;
 
-/** The small layers that tests of growth change, and what they compare of them. */
+/** The small layers that tests of growth change, and what they compare. */
 final class GrowingLayer {
   static final int FEATURES = 3;
 
   /** Sizes 3, 2 and 4: class 2 is full. */
   static final ClassAssignment CLASSES = ClassAssignment.of(0, 0, 0, 1, 1, 2, 2, 2, 2);
 
-  /** Rows of {@link #x}. */
+  /** The number of rows of {@link #x}. */
   static final int ROWS = 4;
 
   private static final float[] X = {1, -2, .5f, .25f, 3, -1, 0, 1, 2, 2, -1, 0};
 
   private GrowingLayer() {}
 
-  /** Each kind of layer with each optimizer. */
+  /** Returns each kind of layer with each optimizer. */
   static Stream<Arguments> kindsAndOptimizers() {
     return Arrays.stream(LayerKind.values())
         .flatMap(
@@ -51,12 +51,12 @@ final class GrowingLayer {
     return FloatTensor.of(X, ROWS, FEATURES);
   }
 
-  /** One row of {@link #x}. */
+  /** Returns one row of {@link #x}. */
   static FloatTensor x(int row) {
     return FloatTensor.of(Arrays.copyOfRange(X, row * FEATURES, (row + 1) * FEATURES), 1, FEATURES);
   }
 
-  /** Five steps on {@link #x}. */
+  /** Trains five steps on {@link #x}. */
   static void train(TwoLevelLayer<?> layer, Optimizer optimizer, int... targets) {
     try (FloatTensor x = x()) {
       for (int step = 0; step < 5; step++) {
@@ -65,7 +65,7 @@ final class GrowingLayer {
     }
   }
 
-  /** Of each row of {@link #x}. */
+  /** Returns the log probabilities of each row of {@link #x}. */
   static double[][] logProbabilities(TwoLevelLayer<?> layer) {
     try (FloatTensor x = x()) {
       return logProbabilities(layer, x);
@@ -84,7 +84,7 @@ final class GrowingLayer {
     }
   }
 
-  /** Its probabilities are some: those of a softmax sum to one. */
+  /** Asserts that its probabilities are valid: those of a softmax sum to one. */
   static void assertIsWell(TwoLevelLayer<?> layer) {
     for (double[] row : logProbabilities(layer)) {
       double[] probabilities = Arrays.stream(row).map(Math::exp).toArray();
@@ -104,7 +104,7 @@ final class GrowingLayer {
     return values;
   }
 
-  /** Of an output, all that belongs to it alone: its weights, its bias, and their moments. */
+  /** Returns what belongs to one output alone: its weights, its bias, and their moments. */
   static float[] column(TwoLevelLayer<?> layer, int output) {
     int c = layer.assignment().classOf(output);
     int slot = layer.assignment().slotOf(output);
@@ -126,7 +126,7 @@ final class GrowingLayer {
     return Arrays.stream(outputs).mapToObj(o -> column(layer, o)).toArray(float[][]::new);
   }
 
-  /** An output has no optimizer state yet. */
+  /** Asserts that an output has no optimizer state yet. */
   static void assertHasNoState(TwoLevelLayer<?> layer, int output) {
     float[] column = column(layer, output);
     for (int i = FEATURES + 1; i < column.length; i++) {

@@ -45,7 +45,8 @@ final class GrowthFileTest {
     Optimizer adam = Optimizer.adam(.01f);
     try (TwoLevelLayer<?> layer = trained(kind, adam)) {
       layer.addOutputs(30);
-      layer.retire(IntStream.range(5, 38).toArray()); // class 2 is gone; 39 numbers in 2 x 16 slots
+      layer.retire(
+          IntStream.range(5, 38).toArray()); // class 2 is empty; 39 outputs in 2 x 16 slots
       layer.save(file, SaveOptions.defaults().withOptimizerState());
       for (LoadOptions options : List.of(LoadOptions.copied(), LoadOptions.copyOnWrite())) {
         try (TwoLevelLayer<?> loaded = kind.load(file, options);
@@ -87,7 +88,7 @@ final class GrowthFileTest {
     assertRefused(kind, file, 1, -1, "element 1 = -1 is negative");
   }
 
-  /** A file whose outputs cannot have begun when they say. */
+  /** Asserts that a file with impossible begins of its outputs is rejected. */
   private static void assertRefused(
       LayerKind kind, Path file, int element, int value, String reason) throws IOException {
     byte[] right = Files.readAllBytes(file);
@@ -124,7 +125,7 @@ final class GrowthFileTest {
     }
   }
 
-  /** Weights that are only read do not grow, and can be copied. */
+  /** Weights that are only read do not grow, but can be copied. */
   @ParameterizedTest
   @EnumSource
   void narrowLayersAreCopiedAndNotChanged(LayerKind kind) throws IOException {

@@ -28,7 +28,7 @@ import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.KernelsUnderTest;
 
-/** A layer stays a layer after any operations in any order. */
+/** A layer stays valid under any operations in any order. */
 final class GrowthProperties {
   private static final List<KernelsUnderTest> KERNELS = KernelsUnderTest.all();
   private static final int FEATURES = 3;
@@ -49,7 +49,7 @@ final class GrowthProperties {
     FILE
   }
 
-  /** A layer, and what is known of its outputs. */
+  /** A layer, and the expected state of its outputs. */
   private static final class World implements AutoCloseable {
     final Data data;
     final LayerKind kind;
@@ -77,7 +77,7 @@ final class GrowthProperties {
       return FloatTensor.of(data.floats(Numbers.GAUSSIAN, (long) rows * FEATURES), rows, FEATURES);
     }
 
-    /** Some outputs that live, or some that do not; not all of those that live. */
+    /** Returns some active outputs, or some retired ones; never all active ones. */
     int[] some(boolean alive) {
       return IntStream.range(0, outputs)
           .filter(o -> live.get(o) == alive && data.below(3) == 0)
@@ -172,7 +172,8 @@ final class GrowthProperties {
                   .limit(7)
                   .mapToInt(o -> o)
                   .toArray();
-          // Sums of other shapes round otherwise: what is nearly as likely may change places.
+          // Sums of other shapes round differently: outputs that are nearly as likely may change
+          // places.
           assertEquals(best.length, ranking.size(row));
           for (int rank = 0; rank < best.length; rank++) {
             assertEquals(logs[best[rank]], ranking.logProbability(row, rank), 1e-4);

@@ -49,14 +49,14 @@ final class GrowthTest {
       assertArrayEquals(w1, layer.W1().toArray());
       assertAreMeans(layer, 9, 9, 10, 11);
       assertIsWell(layer);
-      train(layer, optimizer, 9, 10, 11, 9); // and they can be learned
+      train(layer, optimizer, 9, 10, 11, 9); // the new outputs can be trained
       for (int output = 9; output < 12; output++) {
         assertFalse(Arrays.equals(before[3], column(layer, output)));
       }
     }
   }
 
-  /** Slots without outputs may hold anything in a file. */
+  /** Fills the slots without outputs, which may hold anything in a file. */
   private static void fillEmptySlots(TwoLevelLayer<?> layer) {
     for (int c = 0; c < 2; c++) {
       for (int slot = CLASSES.size(c); slot < 4; slot++) {
@@ -68,7 +68,7 @@ final class GrowthTest {
     }
   }
 
-  /** New outputs begin as the mean of those of their class. */
+  /** Asserts that new outputs begin as the mean of those of their class. */
   private static void assertAreMeans(TwoLevelLayer<?> layer, int old, int... added) {
     for (int output : added) {
       int c = layer.assignment().classOf(output);
@@ -83,8 +83,8 @@ final class GrowthTest {
   }
 
   /**
-   * For each row what a mean of logits is a mean of: for a softmax, log probabilities; for a label
-   * tree, the logarithms of the odds of each output within its class.
+   * Returns, for each row, the numbers whose mean a mean of logits is: for a softmax, log
+   * probabilities; for a label tree, the log odds of each output within its class.
    */
   private static double[][] logits(TwoLevelLayer<?> layer) {
     if (layer instanceof HierarchicalSoftmax) {
@@ -102,7 +102,7 @@ final class GrowthTest {
     return logits;
   }
 
-  /** Whether an output is there has nothing to do with whether others are. */
+  /** In a label tree, whether an output is a target does not depend on other outputs. */
   @ParameterizedTest
   @EnumSource
   void inALabelTreeTheOthersKeepTheirProbabilities(LayerKind kind) {
@@ -131,13 +131,13 @@ final class GrowthTest {
       FloatTensor w2 = layer.W2();
       assertEquals(9, layer.addOutputs(39));
       assertTrue(w2.isClosed());
-      // 48 in 3 classes are 16, and one more.
+      // 48 outputs in 3 classes are 16 each, and one more.
       assertEquals(17, layer.assignment().slots());
       assertEquals(3, layer.classCount());
       assertArrayEquals(before, columns(layer, all));
       assertAreMeans(layer, 9, IntStream.range(9, 48).toArray());
       assertIsWell(layer);
-      // Growth that fits is the same in place and in new memory.
+      // Growth within the spare room gives the same result as growth into new memory.
       other.addOutputs(3);
       assertArrayEquals(before, columns(other, all));
       for (int output = 9; output < 12; output++) {
@@ -157,15 +157,15 @@ final class GrowthTest {
         FloatTensor one = FloatTensor.zeros(1, FEATURES)) {
       layer.b1().set(3, 0);
       layer.b1().set(2, 1);
-      layer.b1().set(9, 2); // is full
+      layer.b1().set(9, 2); // makes it the likeliest class, which is full
       layer.W1().fill(0);
-      layer.W1().set(5, 0, 1); // the first feature speaks for class 1
+      layer.W1().set(5, 0, 1); // the first feature favors class 1
       x.set(1, 0, 0);
       assertEquals(9, layer.addOutputs(x));
       assertArrayEquals(
           new int[] {1, 0, 1}, IntStream.range(9, 12).map(layer.assignment()::classOf).toArray());
       assertAreMeans(layer, 9, 9, 10, 11);
-      // 13 in 3 classes are 5, and one more: there is room in all now.
+      // 13 outputs in 3 classes are 5 each, plus one slot: all classes have room now.
       assertEquals(12, layer.addOutputs(one));
       assertEquals(6, layer.assignment().slots());
       assertEquals(2, layer.assignment().classOf(12));

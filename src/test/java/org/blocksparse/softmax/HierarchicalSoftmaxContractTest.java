@@ -28,12 +28,14 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The contract of the two-level softmax on every kind of kernels, against a float64 oracle. */
+/**
+ * The contract of the two-level softmax on every kind of kernels, compared with a float64 oracle.
+ */
 final class HierarchicalSoftmaxContractTest extends TwoLevelLayerContract {
   /** A layer and a batch for it; logits are of about {@code scale}. */
   @SuppressWarnings("ArrayRecordComponent")
   record Case(int batch, int features, float scale, int slots, int... classOf) {
-    /** Of the blocks that are multiplied with, W1 is one and the others are those of W2. */
+    /** Among the blocks of the products, W1 is one, and the others are those of W2. */
     Stream<KernelsUnderTest> kernels() {
       int classes = Arrays.stream(classOf).max().getAsInt() + 1;
       return Stream.concat(
@@ -73,10 +75,13 @@ final class HierarchicalSoftmaxContractTest extends TwoLevelLayerContract {
           contiguous(0, 4, 1, 15, 5),
           new Case(20, 6, 1, 3, 0, 1, 1, 2, 2, 2, 0, 3),
           unequal(150, 9, 60),
-          unequal(600, 5, 40), // rows that come in several parts, and are put in order
+          unequal(600, 5, 40), // rows that come in several parts and are put in order
           contiguous(600, 3, 1, 13, 5));
 
-  /** Class 0 has a quarter of the outputs, seven others share the rest. */
+  /**
+   * Returns a case in which class 0 has a quarter of the outputs, and seven other classes share the
+   * rest.
+   */
   private static Case unequal(int batch, int features, int outputs) {
     int[] classOf = IntStream.range(0, outputs).map(o -> o % 4 == 0 ? 0 : 1 + o % 7).toArray();
     int[] sizes = new int[8];
@@ -248,7 +253,7 @@ final class HierarchicalSoftmaxContractTest extends TwoLevelLayerContract {
         });
   }
 
-  /** Gradients, the loss alone, and what each row adds to it. */
+  /** Checks gradients, the loss alone, and the contribution of each row. */
   private static void checkLoss(
       Setup setup, SoftmaxOracle oracle, SoftmaxOracle.Loss expected, Loss loss) {
     SoftmaxOracle.Gradients gradients = oracle.gradients(expected);
@@ -256,7 +261,7 @@ final class HierarchicalSoftmaxContractTest extends TwoLevelLayerContract {
     int batch = (int) setup.x.shape().dim(0);
     try (FloatTensor ofRows = setup.layer.losses(setup.x, setup.targets, loss)) {
       assertEquals(Shape.of(batch), ofRows.shape());
-      // The loss of one row is that of a batch in which the others have no weight.
+      // The loss of one row equals that of a batch in which the others have weight 0.
       for (int row = 0; row < Math.min(batch, 9); row++) {
         float[] weights = new float[batch];
         weights[row] = expected.weights() == null ? 1 : expected.weights()[row];
@@ -278,7 +283,7 @@ final class HierarchicalSoftmaxContractTest extends TwoLevelLayerContract {
         .flatMap(kernels -> Rule.VARIOUS.stream().map(rule -> Arguments.of(kernels, rule)));
   }
 
-  /** Three steps; each is judged by the parameters that it found. */
+  /** Each of three steps is compared with one from the same parameters. */
   @Tag("xcheck")
   @ParameterizedTest(name = "{0} {1}")
   @MethodSource("rules")
@@ -288,7 +293,7 @@ final class HierarchicalSoftmaxContractTest extends TwoLevelLayerContract {
             contiguous(3, 4, 1, 40, 8),
             contiguous(40, 17, 1, 60, 6),
             contiguous(200, 9, 1, 34, 2),
-            contiguous(12, 61, 1, 300, 4), // in one pass with the gradient of x, if by SGD
+            contiguous(12, 61, 1, 300, 4), // updated in one pass with the gradient of x, if by SGD
             new Case(7, 6, 1, 3, 0, 1, 1, 2, 2, 2, 0, 3))) {
       SoftmaxProblem p = problem(data, given);
       boolean[] touched = new boolean[p.classes()];
@@ -308,8 +313,7 @@ final class HierarchicalSoftmaxContractTest extends TwoLevelLayerContract {
   }
 
   /**
-   * A step is what one gets from the gradients and the rule, one after the other: with every loss,
-   * and with gradients that are clipped.
+   * A step equals the gradients followed by the rule: with every loss, and with clipped gradients.
    */
   @ParameterizedTest(name = "{0} {1}")
   @MethodSource("rules")
@@ -348,7 +352,7 @@ final class HierarchicalSoftmaxContractTest extends TwoLevelLayerContract {
     for (int row = 0; row < p.batch(); row++) {
       if (weights[row] != 0) {
         touched[p.classOf()[p.targets()[row]]] = true;
-        // With respect to a logit, a gradient is its row's weight times at most 1.
+        // The gradient with respect to a logit is at most its row's weight.
         double largest = 1;
         for (int f = 0; f < p.features(); f++) {
           largest = Math.max(largest, Math.abs(p.x()[row * p.features() + f]));
@@ -359,7 +363,7 @@ final class HierarchicalSoftmaxContractTest extends TwoLevelLayerContract {
     Rule ofBiases = rule.ofBiases();
     FloatTensor[] parameters = {layer.W1(), layer.b1(), layer.W2(), layer.b2()};
     OptimizerOracle[] oracles = new OptimizerOracle[4];
-    // State is given up, so that the oracles may begin with nothing, too.
+    // This drops the state, so that the oracles begin without state, too.
     Optimizer other = rule.kind() == Kind.SGD ? Optimizer.adam(1e-4f) : Optimizer.sgd(1e-4f);
     layer.step(setup.x, setup.targets, loss, other, null);
     for (int step = 0; step < 3; step++) {
@@ -389,7 +393,8 @@ final class HierarchicalSoftmaxContractTest extends TwoLevelLayerContract {
   }
 
   /**
-   * A gradient, each of its parts clipped, with the error that its sum over the rows may have.
+   * Returns a gradient, each of its parts clipped, with the error that its sum over the rows may
+   * have.
    *
    * @param most what the terms of a sum add up to at most, by magnitude
    */
@@ -412,7 +417,7 @@ final class HierarchicalSoftmaxContractTest extends TwoLevelLayerContract {
     return result;
   }
 
-  /** A step by another rule begins with no state. */
+  /** A step by another rule begins without state. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void changingTheRuleForgetsItsState(KernelsUnderTest kernels, Data data) {
@@ -432,9 +437,7 @@ final class HierarchicalSoftmaxContractTest extends TwoLevelLayerContract {
     }
   }
 
-  /**
-   * The mean over all rows is the same as over the rows that count, with other rows of any kind.
-   */
+  /** The mean over all rows equals that over the rows that count, whatever the other rows are. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void ignoredRowsChangeNothing(KernelsUnderTest kernels, Data data) {
@@ -500,7 +503,7 @@ final class HierarchicalSoftmaxContractTest extends TwoLevelLayerContract {
     }
   }
 
-  /** Logits far apart: log probabilities and gradients stay finite and right. */
+  /** Logits are far apart: log probabilities and gradients stay finite and right. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void hugeLogits(KernelsUnderTest kernels, Data data) {

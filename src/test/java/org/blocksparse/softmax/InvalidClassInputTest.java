@@ -8,7 +8,7 @@ import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
 import org.blocksparse.testing.InvalidInput;
 
-/** What {@link ClassAssignment} refuses. */
+/** Arguments that {@link ClassAssignment} rejects. */
 final class InvalidClassInputTest extends InvalidInput {
   static Stream<Case> cases() {
     List<Case> cases = new ArrayList<>();
@@ -212,7 +212,7 @@ final class InvalidClassInputTest extends InvalidInput {
         });
   }
 
-  /** Clusters 3 outputs by rows that are closed then. */
+  /** Clusters 3 outputs by rows, and closes the rows. */
   private static void clustered(SparseRows features, SparseRows labels) {
     try (features;
         labels) {

@@ -11,7 +11,7 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.testing.InvalidSoftmaxInput;
 
-/** Arguments that growth refuses. */
+/** Arguments that growth rejects. */
 final class InvalidGrowthInputTest extends InvalidSoftmaxInput {
   static Stream<Case> cases() {
     List<Case> cases = new ArrayList<>();
@@ -111,7 +111,7 @@ final class InvalidGrowthInputTest extends InvalidSoftmaxInput {
     void run(HierarchicalSoftmax layer);
   }
 
-  /** A call on a copy without output 3: the parameters of the case stay as they are. */
+  /** Adds a call on a copy without output 3: the parameters of the case are unchanged. */
   private static void addRetired(
       List<Case> cases,
       String name,

@@ -14,7 +14,7 @@ import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.testing.InvalidInput;
 
-/** Arguments that a label tree refuses. */
+/** Arguments that a label tree rejects. */
 final class InvalidLabelTreeInputTest extends InvalidInput {
   private interface TreeCall {
     void run(LabelTree layer, World world);
@@ -331,7 +331,7 @@ final class InvalidLabelTreeInputTest extends InvalidInput {
         w -> builder().build(w.f("t"), w.f("t"), w.f("t"), w.f("t")));
   }
 
-  /** Growth is the same as in a softmax ({@link InvalidGrowthInputTest}). */
+  /** Adds cases of growth, which equal those of a softmax ({@link InvalidGrowthInputTest}). */
   private static void addGrowth(List<Case> cases) {
     Map<String, TreeCall> calls = new LinkedHashMap<>();
     calls.put("copy", (layer, w) -> layer.copy());

@@ -12,7 +12,7 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.testing.InvalidSoftmaxInput;
 
-/** Arguments that the builder of a layer and {@code hSoftmax} refuse. */
+/** Arguments that the builder of a layer and {@code hSoftmax} reject. */
 final class InvalidParameterInputTest extends InvalidSoftmaxInput {
   static Stream<Case> cases() {
     List<Case> cases = new ArrayList<>();

@@ -10,7 +10,7 @@ import org.blocksparse.Optimizer;
 import org.blocksparse.Shape;
 import org.blocksparse.testing.InvalidSoftmaxInput;
 
-/** Arguments that losses, gradients and steps of training refuse. */
+/** Arguments that losses, gradients and training steps reject. */
 final class InvalidTrainingInputTest extends InvalidSoftmaxInput {
   static Stream<Case> cases() {
     List<Case> cases = new ArrayList<>();
@@ -37,7 +37,7 @@ final class InvalidTrainingInputTest extends InvalidSoftmaxInput {
           addInputCases(cases, name, call);
           addTargetCases(cases, name, call);
         });
-    // Arguments of some methods only.
+    // Some methods only have these arguments.
     LayerCall step =
         (layer, w) ->
             layer.step(w.f("x"), w.i("targets"), Loss.mean(), Optimizer.sgd(1), w.f("gradX"));

@@ -22,15 +22,15 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * A process that is killed leaves the model that it saved before, whole; what it had begun to write
- * goes when the next one saves.
+ * A killed process leaves the previously saved model intact; the next save deletes its unfinished
+ * files.
  */
 @ExtendWith(Seeded.class)
 @Tag("packaged")
 final class KillTest {
   private static final int KILLS = Budget.of("blocksparse.kills", 6, 50);
 
-  /** About as long as it takes to save the model a few times. */
+  /** The time of a few saves of the model, about. */
   private static final int MOST_MILLISECONDS = 40;
 
   @TempDir Path folder;
@@ -45,7 +45,7 @@ final class KillTest {
       ChildJvm.Started started =
           new ChildJvm(folder.resolve("cache"))
               .option("-Xmx64m")
-              // Asked for by name, Java kernels are no fallback that is worth a warning.
+              // Java kernels that are requested by name are no fallback that deserves a warning.
               .property("blocksparse.backend", Backend.isNative() ? "native" : "java")
               .start(TrainingProgram.class, model.toString(), Integer.toString(stepsBetween));
       awaitFirst(model, started);
@@ -74,7 +74,7 @@ final class KillTest {
     }
   }
 
-  /** How many files killed processes had begun to write under another name. */
+  /** Returns the number of files that killed processes had begun under another name. */
   private long unfinished() throws IOException {
     try (Stream<Path> files = Files.list(folder)) {
       return files.filter(file -> file.getFileName().toString().startsWith(".")).count();

@@ -16,7 +16,7 @@ import org.blocksparse.internal.schedule.Scheduler;
 import org.blocksparse.internal.sparse.Bags;
 import org.junit.jupiter.api.Test;
 
-/** The promises on vectors of labels, whatever the hash of their features is. */
+/** The guarantees on vectors of labels, whatever the hash of their features is. */
 final class LabelCentroidsTest {
   private static final int DIMENSIONS = LabelCentroids.DIMENSIONS;
 
@@ -61,7 +61,9 @@ final class LabelCentroidsTest {
     return vectors;
   }
 
-  /** Of each of features [0, count), the vector of a label that occurs with it alone. */
+  /**
+   * Returns, for each of the features [0, count), the vector of a label that occurs with it alone.
+   */
   private static float[][] ofSingleFeatures(int count, long seed) {
     int[][] own = new int[count][];
     Arrays.setAll(own, number -> row(number));
@@ -87,7 +89,7 @@ final class LabelCentroidsTest {
     assertArrayEquals(new float[DIMENSIONS], found[4]);
   }
 
-  /** Four numbers of 1 or -1, of which few fall on the same dimension. */
+  /** A feature has four numbers of 1 or -1, few of which collide in a dimension. */
   @Test
   void featuresAreSpreadOverAllDimensions() {
     int count = 8_192;
@@ -108,18 +110,18 @@ final class LabelCentroidsTest {
       together += places < 4 ? 1 : 0;
       different.add(Arrays.toString(vector));
     }
-    // By chance: 1 - (255 * 254 * 253) / 256^3, two in a hundred.
+    // The expected share is 1 - (255 * 254 * 253) / 256^3, two in a hundred.
     assertTrue(together < count / 25, together + " have two in one place");
     assertTrue(different.size() > count - 5, different.size() + " are different");
     for (int d = 0; d < DIMENSIONS; d++) {
-      // 128 are expected, with a standard deviation of 11; of half of them, 6.
+      // 128 hits are expected, with a standard deviation of 11; for half of them, 6.
       assertTrue(hits[d] > 64 && hits[d] < 192, hits[d] + " fall on " + d);
       assertTrue(
           positive[d] > hits[d] / 4 && positive[d] < hits[d] * 3 / 4, positive[d] + " of " + d);
     }
   }
 
-  /** Cosines of vectors of different features are small: of variance 1 / dimensions. */
+  /** Cosines of vectors of different features are small: their variance is 1 / dimensions. */
   @Test
   void anglesAreNearlyRight() {
     float[][] vectors = ofSingleFeatures(600, 2);

@@ -27,7 +27,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The contract of the label tree on every kind of kernels, against a float64 oracle. */
+/** The contract of the label tree on every kind of kernels, compared with a float64 oracle. */
 final class LabelTreeContractTest extends TwoLevelLayerContract {
   private static final LabelTreeOracle.Loss MEAN = new LabelTreeOracle.Loss(true, null);
 
@@ -46,7 +46,7 @@ final class LabelTreeContractTest extends TwoLevelLayerContract {
       return data.softmax(batch, features, slots, scale, classOf);
     }
 
-    /** Some rows have none, some the same one twice. */
+    /** Returns targets: some rows have none, and some have one twice. */
     int[][] targets(Data data) {
       int[][] targets = new int[batch][];
       Arrays.setAll(targets, row -> data.indices(data.below(most + 1), classOf.length));
@@ -177,7 +177,7 @@ final class LabelTreeContractTest extends TwoLevelLayerContract {
         });
   }
 
-  /** Gradients, the loss alone, and what each row adds to it. */
+  /** Checks gradients, the loss alone, and the contribution of each row. */
   private static void checkLoss(
       Setup setup, LabelTreeOracle oracle, LabelTreeOracle.Loss expected, Loss loss) {
     SoftmaxOracle.Gradients gradients = oracle.gradients(expected);
@@ -199,7 +199,7 @@ final class LabelTreeContractTest extends TwoLevelLayerContract {
         .flatMap(kernels -> Rule.VARIOUS.stream().map(rule -> Arguments.of(kernels, rule)));
   }
 
-  /** Three steps; each is judged by the parameters that it found. */
+  /** Each of three steps is compared with one from the same parameters. */
   @Tag("xcheck")
   @ParameterizedTest(name = "{0} {1}")
   @MethodSource("rules")
@@ -209,7 +209,8 @@ final class LabelTreeContractTest extends TwoLevelLayerContract {
             Case.contiguous(3, 4, 1, 3, 40, 5),
             Case.contiguous(40, 17, 1, 4, 60, 10),
             Case.contiguous(200, 9, 1, 3, 34, 17),
-            Case.contiguous(6, 61, 1, 3, 300, 75), // in one pass with the gradient of x, if by SGD
+            Case.contiguous(
+                6, 61, 1, 3, 300, 75), // updated in one pass with the gradient of x, if by SGD
             Case.contiguous(3, 4, 1, 0, 12, 4),
             new Case(7, 6, 1, 4, new int[] {0, 1, 1, 2, 2, 2, 0, 3}))) {
       run(kernels, given, data, (setup, oracle) -> steps(setup, given.problem(data), oracle, rule));
@@ -239,7 +240,7 @@ final class LabelTreeContractTest extends TwoLevelLayerContract {
         now -> new LabelTreeOracle(now, targets).gradients(MEAN));
   }
 
-  /** A NaN or an infinity stays in its row; in a weight, in its output. */
+  /** A NaN or an infinity in x stays in its row, and one in a weight in its output. */
   @Tag("xcheck")
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
@@ -247,7 +248,7 @@ final class LabelTreeContractTest extends TwoLevelLayerContract {
     Case given = new Case(6, 5, 1, 3, new int[] {0, 0, 0, 0, 1, 1, 2, 2, 2});
     SoftmaxProblem p = given.problem(data);
     p.x()[2 * 5 + 3] = Float.NaN;
-    p.W2()[(1 * 5 + 2) * p.slots() + 1] = Float.NaN; // output 5
+    p.W2()[(1 * 5 + 2) * p.slots() + 1] = Float.NaN; // in the weights of output 5
     try (Setup setup = new Setup(kernels, p, new int[][] {{0}, {1, 4}, {2}, {5}, {}, {8, 0}});
         FloatTensor all = setup.layer.probabilities(setup.x);
         FloatTensor losses = setup.layer.losses(setup.x, setup.targets)) {
@@ -264,7 +265,7 @@ final class LabelTreeContractTest extends TwoLevelLayerContract {
     }
   }
 
-  /** Logits far apart: log probabilities, losses and gradients stay finite and right. */
+  /** Logits are far apart: log probabilities, losses and gradients stay finite and right. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void hugeLogits(KernelsUnderTest kernels, Data data) {
@@ -277,7 +278,7 @@ final class LabelTreeContractTest extends TwoLevelLayerContract {
             checkHugeLogits(setup, oracle.logProbabilities(), oracle.gradients(MEAN)));
   }
 
-  /** A row that weighs nothing is as if it were not there, whatever x holds. */
+  /** A row of weight 0 has no effect, whatever x holds. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void rowsOfWeightZeroDoNotCount(KernelsUnderTest kernels, Data data) {

@@ -30,7 +30,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Files of label trees: nothing is lost, and what is no label tree is refused. */
+/** Files of label trees: nothing is lost, and invalid files are rejected. */
 @Tag("xcheck")
 final class LabelTreeFileTest {
   private static final ClassAssignment CLASSES =
@@ -133,7 +133,7 @@ final class LabelTreeFileTest {
     }
   }
 
-  /** Weights in 16 bits are those of a layer of the same floats, and are only read. */
+  /** Weights in 16 bits give the results of a layer of the same floats, and are read-only. */
   @Test
   void weightsInFewerBits() throws IOException {
     try (LabelTree layer = layer();
@@ -141,7 +141,7 @@ final class LabelTreeFileTest {
       for (FloatTensor weights : List.of(layer.W1(), layer.W2())) {
         float[] values = weights.toArray();
         for (int i = 0; i < values.length; i++) {
-          values[i] = Math.round(values[i] * 64) / 64f; // a bfloat16 has these exactly
+          values[i] = Math.round(values[i] * 64) / 64f; // a bfloat16 holds these exactly
         }
         weights.copyFrom(values);
       }
@@ -179,7 +179,7 @@ final class LabelTreeFileTest {
     assertTrue(refused.getMessage().contains(reason), refused.getMessage());
   }
 
-  /** The same tensors mean something else. */
+  /** The same tensors have another meaning there. */
   @Test
   void eachKindOfLayerLoadsItsOwn() throws IOException {
     try (LabelTree layer = layer()) {
@@ -208,7 +208,7 @@ final class LabelTreeFileTest {
     assertRefused("blocksparse.layer is no layer: LabelTrie", false);
   }
 
-  /** Any damage ends in the exception for it, or in a layer that can be used. */
+  /** Any damage ends in the exception for it, or in a usable layer. */
   @Test
   void damagedFiles() throws IOException {
     try (LabelTree layer = layer()) {
@@ -226,7 +226,7 @@ final class LabelTreeFileTest {
           damaged = Arrays.copyOf(right, random.nextInt(right.length));
         } else {
           for (int n = random.nextInt(1, 4); n > 0; n--) {
-            // Mostly in the header and the tables, which are at the beginning and the end.
+            // Most changes are in the header and the tables, at the beginning and the end.
             int at = random.nextInt(right.length);
             damaged[i % 2 == 0 ? at : at % 900] = (byte) random.nextInt();
           }

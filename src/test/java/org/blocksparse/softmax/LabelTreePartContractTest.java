@@ -23,7 +23,7 @@ import org.blocksparse.io.SaveOptions;
 import org.blocksparse.testing.Data;
 import org.junit.jupiter.api.Test;
 
-/** Parts of a label tree. */
+/** Parts of a label tree, under the contract of all parts. */
 final class LabelTreePartContractTest extends LayerPartContract<SparseRows, LabelTree> {
   @Override
   LayerBuilder<SparseRows, LabelTree> builder() {
@@ -45,12 +45,12 @@ final class LabelTreePartContractTest extends LayerPartContract<SparseRows, Labe
     return true;
   }
 
-  /** A batch that opens so much that the layer takes some of its classes after the others. */
+  /** A batch opens so many classes that the layer takes some of them after the others. */
   @Test
   void classesHaveTheBitsOfALayerThatDividesItsBatch() {
     int classes = 160;
     int slots = 1000;
-    int rows = 1_600; // 160 in a class: BLAS takes 128 at once
+    int rows = 1_600; // 160 in a class: BLAS takes 128 at a time
     int each = 16;
     List<int[]> all =
         IntStream.range(0, rows)
@@ -104,8 +104,8 @@ final class LabelTreePartContractTest extends LayerPartContract<SparseRows, Labe
   }
 
   /**
-   * Losses and gradients with respect to x of half of the rows, which are not divided; what classes
-   * add to the latter is added up in another order.
+   * Asserts the losses and gradients of x for half of the rows, which are not divided; the
+   * contributions of classes to the latter are added in another order.
    */
   private static void assertRowsDoNotDependOnOthers(LabelTree layer, FloatTensor x, SparseRows y) {
     int half = y.rows() / 2;
@@ -123,7 +123,7 @@ final class LabelTreePartContractTest extends LayerPartContract<SparseRows, Labe
     }
   }
 
-  /** The parts have the same sizes, but the numbers are of other decisions. */
+  /** The parts have equal sizes, but belong to the other kind of layer. */
   @Test
   void partsOfTheOtherKindOfLayerAreRefused() throws IOException {
     LayerBuilder<SparseRows, LabelTree> tree = builder(Workers.common());

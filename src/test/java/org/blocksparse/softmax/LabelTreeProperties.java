@@ -19,8 +19,8 @@ import org.blocksparse.testing.RankingProblem.Sizes;
 import org.blocksparse.testing.RankingProblem.Wanted;
 
 /**
- * Rankings of random label trees are the full sort of all log probabilities, filtered or not, with
- * ties everywhere: the layers are those of {@link RankingProblem}.
+ * Rankings of random label trees equal the full sort of all log probabilities, filtered or not,
+ * with ties everywhere: the layers are those of {@link RankingProblem}.
  */
 final class LabelTreeProperties {
   @Provide
@@ -57,7 +57,7 @@ final class LabelTreeProperties {
     }
   }
 
-  /** NaN in rows and in classes; a class that need not be opened does not matter. */
+  /** NaN in rows and in classes; classes that stay closed do not matter. */
   @Property
   void withNaN(
       @ForAll("sizes") Sizes sizes,

@@ -27,7 +27,7 @@ import org.blocksparse.testing.TwoLevelStepOracle;
 /**
  * Twenty steps of a label tree with every option against float64: gradients by the definition of
  * the loss, clipped, then the rule, whose moments are kept as intervals from the first step to the
- * last. Each step is judged by the parameters that it found.
+ * last. Each step is compared with one from the same parameters.
  */
 final class LabelTreeStepProperties {
   private static final List<KernelsUnderTest> KERNELS = KernelsUnderTest.all();

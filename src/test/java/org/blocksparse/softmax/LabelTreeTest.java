@@ -31,7 +31,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Label trees: worked examples, and what a layer does besides computing. */
+/** Label trees: worked examples, and behavior apart from results. */
 final class LabelTreeTest {
   static Stream<KernelsUnderTest> kernels() {
     return KernelsUnderTest.all().stream();
@@ -44,7 +44,7 @@ final class LabelTreeTest {
     }
   }
 
-  /** Two outputs of a class, whose logits are their biases. */
+  /** Returns a layer with two outputs in one class, whose logits are their biases. */
   private static LabelTree ofOneClass(
       KernelsUnderTest kernels, float bias, float bias0, float bias1) {
     return LabelTree.builder(1, 2)
@@ -139,7 +139,7 @@ final class LabelTreeTest {
         assertNear(new double[] {-Math.log(3) / 2}, g.x().toArray(), "x");
       }
       try (SparseRows none = SparseRows.of(List.of(new int[0]))) {
-        // Both classes are not there: -log(1/4) - log(3/4).
+        // Both classes are absent: -log(1/4) - log(3/4).
         assertEquals(-Math.log(3 / 16.), layer.loss(x, none), 1e-6);
         assertEquals(-Math.log(3 / 16.), layer.step(x, none, Optimizer.sgd(1)), 1e-6);
       }
@@ -148,7 +148,7 @@ final class LabelTreeTest {
     }
   }
 
-  /** A quarter, of which the logarithm is rounded down. */
+  /** The probability is a quarter, whose logarithm is rounded down. */
   @ParameterizedTest
   @MethodSource("kernels")
   void whatIsExactlyAsLikelyAsAskedForIsFound(KernelsUnderTest kernels) {
@@ -159,7 +159,9 @@ final class LabelTreeTest {
     }
   }
 
-  /** No output is likelier than its class, so that one class shows that the other need not open. */
+  /**
+   * No output is likelier than its class, so that one class shows that the other can stay closed.
+   */
   @ParameterizedTest
   @MethodSource("kernels")
   void onlyClassesThatAreNeededAreOpened(KernelsUnderTest kernels) {
@@ -180,7 +182,8 @@ final class LabelTreeTest {
       Ranking others = layer.topK(x, 1, Filter.without(28, 29, 30, 31));
       assertEquals(0, others.output(0, 0));
       assertTrue(layer.topK(x, 1, Filter.only()).isFilteredOut(0));
-      // Three others of 0.4 might be in the ranking, if all of class 7 had no more than 1 together.
+      // Three other outputs of 0.4 could belong to the ranking, if the outputs of class 7 had at
+      // most 1 together.
       layer.b1().fill(-0.4f);
       layer.b1().set(4, 7);
       layer.b2().fill(2);
@@ -215,7 +218,7 @@ final class LabelTreeTest {
     return FloatTensor.of(values, batch, 19);
   }
 
-  /** Every bit of what training leaves behind, gradX and predictions included. */
+  /** Returns every bit of the results of training, including gradX and predictions. */
   private static List<float[]> trained(Workers workers, Optimizer optimizer) {
     SplittableRandom random = new SplittableRandom(9);
     List<float[]> bits = new ArrayList<>();
@@ -276,7 +279,7 @@ final class LabelTreeTest {
     }
   }
 
-  /** The loss of a positive at infinity, and of a negative at minus infinity, is 0. */
+  /** The loss of a positive with logit infinity, and of a negative with minus infinity, is 0. */
   @ParameterizedTest
   @MethodSource("kernels")
   void anInfiniteXIsRefusedThoughItsLossIsZero(KernelsUnderTest kernels) {
@@ -297,7 +300,7 @@ final class LabelTreeTest {
     }
   }
 
-  /** Of a batch of which no row counts there is nothing to learn: no decay and no momentum. */
+  /** A batch in which no row counts changes nothing: no decay and no momentum. */
   @ParameterizedTest
   @MethodSource("kernels")
   void aStepInWhichNoRowCountsChangesNothing(KernelsUnderTest kernels) {
@@ -339,7 +342,7 @@ final class LabelTreeTest {
               ArithmeticException.class, () -> actual.step(bad, targets, Optimizer.sgd(1)));
       assertTrue(refused.getMessage().startsWith("step 2: the loss is NaN; "), "" + refused);
       LayerParameters.of(expected).assertSame("after a NaN in x", actual);
-      // Not finite within a class that is opened, where the class level is finite.
+      // The loss is not finite within an opened class, but finite at the class level.
       ClassAssignment classes = actual.assignment();
       int c = classes.classOf(7);
       float kept = actual.b2().get(c, 0);
@@ -388,7 +391,7 @@ final class LabelTreeTest {
     }
   }
 
-  /** The same seed gives the same layer, and the weights of a softmax with it. */
+  /** Equal seeds give equal layers, and a softmax the same weights. */
   @Test
   void theSeedTellsTheWeights() {
     try (LabelTree one = LabelTree.builder(3, 10).seed(5).build();

@@ -13,7 +13,7 @@ import org.blocksparse.Workers;
 import org.blocksparse.internal.tensors.DenseFloats;
 import org.blocksparse.io.LoadOptions;
 
-/** The kinds of layers, for tests of what all can do. Each row has one target. */
+/** The kinds of layers, for tests of their common behavior. Each row has one target. */
 public enum LayerKind {
   SOFTMAX,
   LABEL_TREE;
@@ -36,7 +36,7 @@ public enum LayerKind {
     return build(features, classes, builder -> builder.workers(workers).seed(seed).build());
   }
 
-  /** A layer with copies of the parameters of another one. */
+  /** Returns a layer with copies of the parameters of another one. */
   TwoLevelLayer<?> of(TwoLevelLayer<?> parameters, ClassAssignment classes) {
     return build(
         parameters.features(),

@@ -43,7 +43,7 @@ abstract class LayerPartContract<T, L extends TwoLevelLayer<T>> {
   }
 
   /**
-   * A builder of a layer with the sizes of {@link PartBatch#FEATURES} and {@link
+   * Returns a builder of a layer with the sizes of {@link PartBatch#FEATURES} and {@link
    * PartBatch#CLASSES}.
    */
   abstract LayerBuilder<T, L> builder();
@@ -52,7 +52,7 @@ abstract class LayerPartContract<T, L extends TwoLevelLayer<T>> {
 
   abstract L load(Path file) throws IOException;
 
-  /** Whether a step of a part may be given rows that have no target in it. */
+  /** Returns whether a step of a part accepts rows without a target in it. */
   abstract boolean takesRowsOfOtherParts();
 
   final LayerBuilder<T, L> builder(Workers workers) {
@@ -110,7 +110,7 @@ abstract class LayerPartContract<T, L extends TwoLevelLayer<T>> {
     assertSameFiles();
   }
 
-  /** Class 2 keeps what the layer has forgotten, which no file is to have. */
+  /** Class 2 keeps a state that the layer has dropped, and that no file may have. */
   @ParameterizedTest
   @MethodSource("org.blocksparse.softmax.PartBatch#changesOfKind")
   void aClassThatAnotherOptimizerLeavesOutHasNoState(Optimizer before, Optimizer after)
@@ -134,7 +134,7 @@ abstract class LayerPartContract<T, L extends TwoLevelLayer<T>> {
     }
   }
 
-  /** The layer forgets the state of class 2, too, and what goes on later begins anew. */
+  /** The layer drops the state of class 2, too, and later training begins without it. */
   @ParameterizedTest
   @MethodSource("org.blocksparse.softmax.PartBatch#changesOfKind")
   void aStepWithoutRowsTellsAClassThatTheOptimizerIsAnother(Optimizer before, Optimizer between)
@@ -164,7 +164,7 @@ abstract class LayerPartContract<T, L extends TwoLevelLayer<T>> {
     }
   }
 
-  /** The layer changes nothing then, and its state is that before. */
+  /** Then the layer changes nothing, and its state is the previous one. */
   @ParameterizedTest
   @MethodSource("org.blocksparse.softmax.PartBatch#changesOfKind")
   void noClassIsToldOfABatchOfWhichNoRowCounts(Optimizer before, Optimizer between)
@@ -191,7 +191,7 @@ abstract class LayerPartContract<T, L extends TwoLevelLayer<T>> {
         });
   }
 
-  /** Parts get it multiplied, as 0. */
+  /** Parts receive the product, which is 0. */
   @Test
   void aWeightWhoseShareOfTheMeanIsZeroDoesNotCount() throws IOException {
     Optimizer optimizer = Optimizer.adam(0.02f);
@@ -208,7 +208,10 @@ abstract class LayerPartContract<T, L extends TwoLevelLayer<T>> {
         part -> batches.forEach(batch -> batch.stepPart(part, optimizer)));
   }
 
-  /** All parts, each trained by itself, make the file that the layer made, with its state. */
+  /**
+   * Asserts that all parts, each trained separately, make the same file as the layer, with its
+   * state.
+   */
   final void assertSameOfParts(
       LayerBuilder<T, L> builder, long steps, Consumer<LayerPart<T>> training) throws IOException {
     List<byte[]> trained = PartBatch.trainEach(PartBatch.initial(builder), training);

@@ -40,7 +40,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Saving and loading into memory: nothing is lost, others can read it, and it is all or nothing.
+ * Saving, and loading into memory: nothing is lost, other programs can read the file, and a save is
+ * all or nothing.
  */
 @Tag("xcheck")
 public final class ModelFileTest {
@@ -93,7 +94,7 @@ public final class ModelFileTest {
         assertSameParameters(layer, loaded);
         assertEquals(metadata, loaded.metadata());
         assertEquals(3, loaded.steps());
-        // Metadata stays when the layer is saved again without saying anything about it.
+        // Metadata stays when the layer is saved again without new metadata.
         loaded.save(file);
       }
       try (HierarchicalSoftmax again = HierarchicalSoftmax.load(file)) {
@@ -142,7 +143,7 @@ public final class ModelFileTest {
           assertEquals(3, loaded.steps());
           loaded.save(again, withState.with(loadedBag));
           Map<String, String> saved = new SafeTensorsOracle(again).metadata;
-          assertEquals("SGD", saved.get(ModelNames.RULE)); // which keeps nothing
+          assertEquals("SGD", saved.get(ModelNames.RULE)); // SGD has no state
           assertEquals("SGD", saved.get(ModelNames.BAG_RULE));
         }
       }
@@ -183,7 +184,7 @@ public final class ModelFileTest {
     }
   }
 
-  /** A file put together from the specification: header length, JSON, little-endian data. */
+  /** Reads a file that is made by the specification: header length, JSON, little-endian data. */
   @Test
   void readsAFileThatOthersWrote() throws IOException {
     String header =
@@ -200,7 +201,7 @@ public final class ModelFileTest {
     for (float value : new float[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0}) {
       bytes.putFloat(value);
     }
-    // Slots of class 1 are not in the order of the outputs.
+    // The slots of class 1 are not in the order of the outputs.
     for (int value : new int[] {1, 1, 0, 1, 0, 0}) {
       bytes.putInt(value);
     }
@@ -308,7 +309,7 @@ public final class ModelFileTest {
     assertEquals(Set.of(), closed.metadata().keySet());
   }
 
-  /** Saved metadata comes back; metadata that could not is not saved. */
+  /** Saved metadata can be read; metadata that could not is rejected by the save. */
   @Test
   void metadataOfAnyLength() throws IOException {
     Path file = folder.resolve("model.safetensors");

@@ -39,8 +39,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Layers with narrow weights: they do all that a layer of the same floats does, with the same bits,
- * but train; and so do their files.
+ * Layers with narrow weights: they do all that a layer of the same floats does, except train, with
+ * the same bits; and so do their files.
  */
 final class NarrowSoftmaxTest {
   private static final int FEATURES = 21;
@@ -91,7 +91,7 @@ final class NarrowSoftmaxTest {
     }
   }
 
-  /** All answers of a layer for some rows. */
+  /** Compares all results of a layer for some rows. */
   private static void assertSame(HierarchicalSoftmax expected, HierarchicalSoftmax actual) {
     for (int rows : new int[] {1, 3, 70}) {
       try (FloatTensor x = x(rows);
@@ -276,7 +276,7 @@ final class NarrowSoftmaxTest {
     }
   }
 
-  /** As others see it: types, shapes, and four bytes at multiples of four. */
+  /** The file as other readers see it: types, shapes, and four bytes at multiples of four. */
   @ParameterizedTest
   @EnumSource(mode = EnumSource.Mode.MATCH_ALL, names = NARROW)
   void othersCanReadIt(ElementType type) throws IOException {

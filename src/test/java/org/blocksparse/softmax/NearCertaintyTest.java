@@ -20,8 +20,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Probabilities near 1 and near 0, of both layers on all kernels. As x is 0, logits are biases, and
- * all error is that of the layer.
+ * Probabilities near 1 and near 0, for both layers on all kernels. As x is 0, logits are biases,
+ * and all error is the layer's own.
  */
 @ExtendWith(Seeded.class)
 final class NearCertaintyTest {
@@ -64,7 +64,7 @@ final class NearCertaintyTest {
     assertEquals(expected, actual, allowed, name);
   }
 
-  /** 4 ulp at each level, and the rounding of their sum. */
+  /** The bound is 4 ulp at each level, and the rounding of their sum. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void softmaxIsRightToFewUlpOfItself(KernelsUnderTest kernels) {
@@ -98,7 +98,7 @@ final class NearCertaintyTest {
     }
   }
 
-  /** 6 ulp in a logarithm and 4 ulp in a gradient at each level. */
+  /** The bound is 6 ulp in a logarithm and 4 ulp in a gradient at each level. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void treeIsRightToFewUlpOfItself(KernelsUnderTest kernels) {
@@ -128,7 +128,7 @@ final class NearCertaintyTest {
     }
   }
 
-  /** A relative error of 13 ulp of the logarithm, however unlikely an output is. */
+  /** Asserts a relative error of at most 13 ulp of the logarithm, however unlikely an output is. */
   private static void assertWithinBound(double logarithm, double probability, String name) {
     double error = Math.log(probability) - logarithm;
     assertEquals(0, error, 13 * 0x1p-23 * Math.abs(logarithm) + 1e-12, name);
@@ -177,7 +177,7 @@ final class NearCertaintyTest {
     assertWithinBound(logarithms[1], explanation.probabilityInClass(), name);
   }
 
-  /** How many outputs have nearly all of the probability depends on what the first lacks to 1. */
+  /** The number of outputs in the mass depends on the difference of the first probability to 1. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void rankingsOfNearlyEverything(KernelsUnderTest kernels) {
@@ -199,7 +199,7 @@ final class NearCertaintyTest {
     }
   }
 
-  /** The probabilities of some outputs are those that all have, however small they are. */
+  /** The probabilities of requested outputs equal those of all outputs, however small they are. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void probabilitiesOfSomeAreThoseOfAll(KernelsUnderTest kernels, Data data) {

@@ -19,13 +19,14 @@ import org.blocksparse.testing.KernelsUnderTest;
 import org.junit.jupiter.params.provider.Arguments;
 
 /**
- * The rows of a batch, for steps of a layer and of its parts. Of a softmax, each has one target.
+ * The rows of a batch, for steps of a layer and of its parts. For a softmax, each row has one
+ * target.
  *
  * @param <T> the targets
  */
 @SuppressWarnings("ArrayRecordComponent")
 record PartBatch<T>(float[][] x, int[][] targets, float[] weights, Kind<T> kind) {
-  /** The differences between the layers. */
+  /** The differences between the kinds of layers. */
   private interface Kind<T> {
     Kind<IntTensor> SOFTMAX =
         new Kind<>() {
@@ -68,13 +69,13 @@ record PartBatch<T>(float[][] x, int[][] targets, float[] weights, Kind<T> kind)
 
     void close(T targets);
 
-    /** The weight of a row of a part's step that stands for that of the layer's mean. */
+    /** Returns the weight of a row in a part's step that corresponds to the layer's mean. */
     float weight(float ofRow, int rows);
   }
 
   static final int FEATURES = 19;
 
-  /** How many {@link #random} makes. */
+  /** The number of batches that {@link #random} makes. */
   static final int COUNT = 7;
 
   private static final int ROWS = 150;
@@ -93,7 +94,7 @@ record PartBatch<T>(float[][] x, int[][] targets, float[] weights, Kind<T> kind)
           Optimizer.adam(0.02f),
           Optimizer.adam(0.02f).withDecay(0.01f).withMaxNorm(0.1f));
 
-  /** All kernels and optimizers, with and without weights. */
+  /** Returns all kernels and optimizers, with and without weights. */
   static Stream<Arguments> cases() {
     return KernelsUnderTest.forBlocks(FEATURES, CLASSES.slots()).stream()
         .flatMap(
@@ -105,7 +106,7 @@ record PartBatch<T>(float[][] x, int[][] targets, float[] weights, Kind<T> kind)
                                 .map(weighted -> Arguments.of(kernels, optimizer, weighted))));
   }
 
-  /** An optimizer, and another kind of one. */
+  /** Returns an optimizer, and another kind of one. */
   static Stream<Arguments> changesOfKind() {
     Optimizer sgd = Optimizer.sgd(0.3f);
     Optimizer clipped = Optimizer.sgd(0.3f).withMaxNorm(0.05f);
@@ -125,7 +126,7 @@ record PartBatch<T>(float[][] x, int[][] targets, float[] weights, Kind<T> kind)
     return random(Kind.SOFTMAX, seed, weighted, random -> new int[] {randomTarget(random)});
   }
 
-  /** Batches of rows with up to six targets, none, or one of them twice. */
+  /** Returns batches of rows with up to six targets, none, or one of them twice. */
   static List<PartBatch<SparseRows>> ofSets(long seed, boolean weighted) {
     return random(
         Kind.LABEL_TREE,
@@ -138,7 +139,7 @@ record PartBatch<T>(float[][] x, int[][] targets, float[] weights, Kind<T> kind)
                 .toArray());
   }
 
-  /** Some classes have no rows in a batch, and the last has none at all. */
+  /** Returns a target: some classes have no rows in a batch, and the last has none at all. */
   private static int randomTarget(Random random) {
     int target = random.nextInt(4) == 0 ? 4 * random.nextInt(20) : random.nextInt(90);
     return CLASSES.classOf(target) == 7 ? 4 : target;
@@ -168,7 +169,7 @@ record PartBatch<T>(float[][] x, int[][] targets, float[] weights, Kind<T> kind)
     return batches;
   }
 
-  /** The batches of which no row is in a class. */
+  /** Returns the batches without the rows of a class. */
   static <T> List<PartBatch<T>> without(int classNumber, List<PartBatch<T>> batches) {
     return batches.stream().map(batch -> batch.without(classNumber)).toList();
   }
@@ -183,14 +184,14 @@ record PartBatch<T>(float[][] x, int[][] targets, float[] weights, Kind<T> kind)
     return new PartBatch<>(x, others, weights, kind);
   }
 
-  /** The same rows, all of one weight. */
+  /** Returns the same rows, all of one weight. */
   PartBatch<T> withWeight(float weight) {
     float[] all = new float[weights.length];
     Arrays.fill(all, weight);
     return new PartBatch<>(x, targets, all, kind);
   }
 
-  /** The loss before the step. */
+  /** Returns the loss before the step. */
   double stepLayer(TwoLevelLayer<T> layer, Optimizer optimizer) {
     T outputs = kind.of(targets);
     try (FloatTensor rows = rows(allRows());
@@ -201,7 +202,7 @@ record PartBatch<T>(float[][] x, int[][] targets, float[] weights, Kind<T> kind)
     }
   }
 
-  /** The targets of a row in a part: classes, or slots. */
+  /** Returns the targets of a row in a part: classes, or slots. */
   private static int[] targets(int part, int[] outputs) {
     return part == LayerPart.CLASS_LEVEL
         ? IntStream.of(outputs).map(CLASSES::classOf).toArray()
@@ -211,7 +212,7 @@ record PartBatch<T>(float[][] x, int[][] targets, float[] weights, Kind<T> kind)
             .toArray();
   }
 
-  /** The rows that are a part's. */
+  /** Returns the rows of a part. */
   int[] own(int part) {
     return IntStream.range(0, x.length)
         .filter(r -> part == LayerPart.CLASS_LEVEL || targets(part, targets[r]).length > 0)
@@ -226,7 +227,7 @@ record PartBatch<T>(float[][] x, int[][] targets, float[] weights, Kind<T> kind)
     return stepPart(part, optimizer, own(part.number()));
   }
 
-  /** A step with the given rows; what they add to the loss before it. */
+  /** Runs a step with the given rows. Returns their contribution to the loss before it. */
   double stepPart(LayerPart<T> part, Optimizer optimizer, int[] own) {
     int[][] ofPart =
         IntStream.of(own).mapToObj(r -> targets(part.number(), targets[r])).toArray(int[][]::new);
@@ -243,7 +244,7 @@ record PartBatch<T>(float[][] x, int[][] targets, float[] weights, Kind<T> kind)
     }
   }
 
-  /** In each of several steps, the losses of the parts add up to that of the layer. */
+  /** Asserts that in each of several steps the losses of the parts add up to that of the layer. */
   static <T> void assertLossesAddUp(
       TwoLevelLayer<T> layer, List<LayerPart<T>> parts, List<PartBatch<T>> batches) {
     Optimizer optimizer = Optimizer.adagrad(0.3f);
@@ -263,12 +264,12 @@ record PartBatch<T>(float[][] x, int[][] targets, float[] weights, Kind<T> kind)
     return FloatTensor.of(flat, which.length, FEATURES);
   }
 
-  /** The new parts of a layer. */
+  /** Returns the new parts of a layer. */
   static <T> List<LayerPart<T>> initial(LayerBuilder<T, ?> builder) {
     return IntStream.range(-1, CLASSES.classCount()).mapToObj(builder::buildPart).toList();
   }
 
-  /** All parts, each trained by itself, which are closed then. */
+  /** Trains all parts separately, returns them, and closes them. */
   static <T> List<byte[]> trainEach(List<LayerPart<T>> parts, Consumer<LayerPart<T>> training) {
     List<byte[]> trained = new ArrayList<>();
     for (LayerPart<T> part : parts) {
@@ -281,7 +282,8 @@ record PartBatch<T>(float[][] x, int[][] targets, float[] weights, Kind<T> kind)
   }
 
   /**
-   * All parts, trained where they have rows, in an order in which only the class level has a place.
+   * Trains all parts that have rows, in an order in which only the class level has a fixed place,
+   * and returns them.
    */
   static <T> List<byte[]> train(
       List<LayerPart<T>> parts, List<PartBatch<T>> batches, Optimizer optimizer) {

@@ -25,7 +25,7 @@ import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Predictions of a layer, against its own full distribution. */
+/** Predictions of a layer, compared with its own full distribution. */
 final class PredictionTest {
   private static final int FEATURES = 7;
   private static final int OUTPUTS = 101;
@@ -35,7 +35,7 @@ final class PredictionTest {
     return KernelsUnderTest.forBlocks(FEATURES, OUTPUTS).stream();
   }
 
-  /** A layer of unequal classes, in an order that is not that of the outputs. */
+  /** Returns a layer of unequal classes, whose order differs from that of the outputs. */
   private static HierarchicalSoftmax layer(long seed) {
     return layer(seed, Workers.common());
   }
@@ -50,7 +50,7 @@ final class PredictionTest {
         .build();
   }
 
-  /** Small integers: equal logits, and so ties, are frequent. */
+  /** Returns small integers: equal logits, and so ties, are frequent. */
   private static FloatTensor integers(long seed, int range, long... dims) {
     Random random = new Random(seed);
     float[] values = new float[(int) Shape.of(dims).size()];
@@ -91,7 +91,7 @@ final class PredictionTest {
     }
   }
 
-  /** Numbers of any kind: in another shape of products, they may differ in the last bits. */
+  /** The numbers are random: products of another shape may differ in the last bits. */
   @ParameterizedTest
   @MethodSource("kernels")
   void topK_isTheFullSort_butForRounding(KernelsUnderTest kernels) {
@@ -133,12 +133,12 @@ final class PredictionTest {
       layer.b1().set(50, 3);
       assertEquals(1, layer.topK(x, 3).openedClasses(0));
       layer.b1().set(0, 3);
-      // Ten classes of the same probability: any output of any of them may be the best.
+      // Ten classes have the same probability: any output of any of them may be the best.
       assertEquals(10, layer.topK(x, 1).openedClasses(0));
     }
   }
 
-  /** Half of the probability is that of one of two, though its logarithm is rounded down. */
+  /** One of two outputs has half of the probability, though its logarithm is rounded down. */
   @ParameterizedTest
   @MethodSource("kernels")
   void whatIsExactlyAsLikelyAsAskedForIsFound(KernelsUnderTest kernels) {
@@ -168,8 +168,8 @@ final class PredictionTest {
   }
 
   /**
-   * An output exactly as likely as asked for is found, and is not if a little more is asked for.
-   * With a class for each output, this is the bound of its class as well.
+   * An output exactly as likely as the threshold is found, and is not if the threshold is slightly
+   * higher. With a class for each output, this also checks the bound of its class.
    */
   @ParameterizedTest
   @MethodSource("kernels")
@@ -211,7 +211,7 @@ final class PredictionTest {
         "at least " + p);
   }
 
-  /** A class as likely as ten of the likeliest outputs need be is opened, and no other. */
+  /** A class as likely as the tenth of the best outputs is opened, and no less likely one. */
   @Test
   void topK_opensWhatItNeeds() {
     try (HierarchicalSoftmax layer =
@@ -220,8 +220,8 @@ final class PredictionTest {
       for (int c = 0; c < 20; c++) {
         layer.b1().set(c < 5 ? 10 : 0, c);
       }
-      // Five classes of probability 1/5, and in each 20 outputs of 1/100: these are all needed to
-      // know the ten best, and the others have less than 1/100.
+      // Five classes of probability 1/5, each with 20 outputs of 1/100: all of them are needed to
+      // find the ten best, and the others have less than 1/100.
       assertEquals(5, layer.topK(x, 10).openedClasses(0));
       assertEquals(5, layer.atLeast(x, 0.005).openedClasses(0));
       assertEquals(100, layer.atLeast(x, 0.005).size(0));
@@ -234,13 +234,13 @@ final class PredictionTest {
       for (int c = 0; c < 20; c++) {
         layer.b1().set((float) Math.log(c == 0 ? 0.9 : c == 1 ? 0.06 : 0.04 / 18), c);
       }
-      // The first class has twelve outputs of 0.075: the second, of 0.06, can be left closed.
+      // The first class has twelve outputs of 0.075: the second class, of 0.06, can stay closed.
       assertEquals(1, layer.topK(x, 10).openedClasses(0));
       assertEquals(1, layer.topP(x, 0.8).openedClasses(0));
     }
   }
 
-  /** More rows than are searched at a time, and more results than a round may make. */
+  /** There are more rows than a search takes at a time, and more results than a round can hold. */
   @Test
   void topK_ofLargeBatches() {
     for (int[] sizes : new int[][] {{300, 30_000, 30_000}, {700, 60_000, 2}}) {
@@ -295,7 +295,7 @@ final class PredictionTest {
     }
   }
 
-  /** Chi-square over all outputs that are expected at least five times. */
+  /** Computes chi-square over all outputs that are expected at least five times. */
   @Test
   void sample_followsTheDistribution() {
     int draws = 200_000;
@@ -322,7 +322,7 @@ final class PredictionTest {
             cells++;
           }
         }
-        // Mean cells - 1, variance twice that: six standard deviations above the mean.
+        // The mean is cells - 1, the variance twice that: six standard deviations above the mean.
         assertTrue(
             chiSquare < cells - 1 + 6 * Math.sqrt(2.0 * (cells - 1)),
             "temperature " + temperature + ": chi-square " + chiSquare + " of " + cells + " cells");
@@ -341,7 +341,9 @@ final class PredictionTest {
     }
   }
 
-  /** The distribution with the logits of both levels divided by the temperature, in double. */
+  /**
+   * Returns the distribution with the logits of both levels divided by the temperature, in double.
+   */
   private static double[] tempered(HierarchicalSoftmax layer, FloatTensor x, double temperature) {
     ClassAssignment classes = layer.assignment();
     double[] classShare = new double[classes.classCount()];
@@ -415,7 +417,9 @@ final class PredictionTest {
     }
   }
 
-  /** However the shares of a row are rounded, numbers at either end fall on what is possible. */
+  /**
+   * However the shares of a row are rounded, random numbers at either end select possible outputs.
+   */
   @Test
   void sample_neverDrawsWhatIsImpossible() {
     int slots = 9;

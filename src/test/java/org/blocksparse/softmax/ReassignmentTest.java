@@ -28,7 +28,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** Layers whose outputs get other classes. */
 final class ReassignmentTest {
-  /** No class stays as it is; class 2 is a part of an old one. */
+  /** Another assignment: no class keeps its outputs; class 2 is a part of an old one. */
   private static final ClassAssignment OTHERS = ClassAssignment.of(0, 1, 1, 0, 1, 0, 1, 2, 2);
 
   @ParameterizedTest
@@ -43,7 +43,7 @@ final class ReassignmentTest {
       for (int row = 0; row < ROWS; row++) {
         assertArrayEquals(before[row], logProbabilities(layer)[row], 1e-6);
       }
-      // And so it stays when both are trained: the state has moved along.
+      // They stay equal when both are trained: the state has moved along.
       train(layer, optimizer, 1, 2, 3, 8);
       train(other, optimizer, 1, 2, 3, 8);
       for (int row = 0; row < ROWS; row++) {
@@ -52,7 +52,7 @@ final class ReassignmentTest {
     }
   }
 
-  /** Outputs retired in the layer may be retired in the assignment, too, as in its own. */
+  /** Outputs retired in the layer may also be retired in the assignment. */
   @ParameterizedTest
   @MethodSource("org.blocksparse.softmax.GrowingLayer#kindsAndOptimizers")
   void theLayersOwnClassesChangeNothing(LayerKind kind, Optimizer optimizer) {
@@ -69,7 +69,7 @@ final class ReassignmentTest {
     }
   }
 
-  /** But for padding, which is cleared. */
+  /** Compares all parameters except padding, which is cleared. */
   private static void assertSameParameters(TwoLevelLayer<?> wanted, TwoLevelLayer<?> actual) {
     int[] all = IntStream.range(0, wanted.outputs()).toArray();
     assertEquals(wanted.assignment(), actual.assignment());
@@ -79,7 +79,7 @@ final class ReassignmentTest {
     assertFalse(Dense.from(wanted.W2()).storage().isSameMemory(Dense.from(actual.W2()).storage()));
   }
 
-  /** Where weights do not matter, nothing is lost, however sure the layer is. */
+  /** If weights do not matter, nothing is lost, however certain the layer is. */
   @ParameterizedTest
   @CsvSource({
     "SOFTMAX, 1",
@@ -114,7 +114,9 @@ final class ReassignmentTest {
     }
   }
 
-  /** Whether a class is there depends on its current outputs, not on its former ones. */
+  /**
+   * The probability that a class is present depends on its current outputs, not on its former ones.
+   */
   @Test
   void aPartOfAClassIsThereLessOften() {
     try (TwoLevelLayer<?> layer = trained(LayerKind.LABEL_TREE, Optimizer.adagrad(.3f))) {
@@ -122,7 +124,7 @@ final class ReassignmentTest {
       layer.b2().fill(0); // 1/2
       layer.reassign(OTHERS);
       // Two of the outputs of a class: 1/2 (1 - 1/2 1/2). One alone: 1/2 of 1/2, and a little more,
-      // since it must not be sure where the class is there.
+      // since it must not be certain when the class is present.
       double one = 1 / 4. * (1 + Math.exp(-3));
       double two = 3 / 8.;
       double[] p = {1 - Math.pow(1 - one, 3), 1 - Math.pow(1 - one, 2) * (1 - two), two};
@@ -132,7 +134,10 @@ final class ReassignmentTest {
     }
   }
 
-  /** An output keeps its logit as a whole, so that two which share a class before and after do. */
+  /**
+   * An output keeps its total logit, so that two outputs that share a class before and after keep
+   * their ratio.
+   */
   @Test
   void outputsThatStayTogetherKeepTheirRatio() {
     try (TwoLevelLayer<?> layer = trained(LayerKind.SOFTMAX, Optimizer.adagrad(.3f))) {
@@ -150,7 +155,7 @@ final class ReassignmentTest {
     }
   }
 
-  /** A common shift of all outputs of a class makes no difference, and must not grow. */
+  /** A common shift of all outputs of a class has no effect, and must not grow. */
   @Test
   void theMeanOfTheBiasesInAClassStaysAsItIs() {
     try (TwoLevelLayer<?> layer = trained(LayerKind.SOFTMAX, Optimizer.adagrad(.3f))) {
@@ -200,7 +205,7 @@ final class ReassignmentTest {
       int[] left = IntStream.range(0, labels).map(o -> o == 5 ? 6 : o).toArray();
       double moved = LayerKind.loss(layer, x, left);
       double anew = LayerKind.loss(fresh, x, targets);
-      // The loss of a label tree is about its classes, too, which are others than those it learned.
+      // The loss of a label tree includes its classes, which differ from those that it learned.
       double bound = kind == LayerKind.SOFTMAX ? (before + anew) / 2 : anew;
       assertTrue(moved < bound, before + " became " + moved + ", anew " + anew);
       for (int step = 0; step < 30; step++) {

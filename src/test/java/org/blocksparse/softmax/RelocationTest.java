@@ -23,7 +23,7 @@ final class RelocationTest {
     return state.of(0);
   }
 
-  /** Each output is corrected by its own steps, wherever it goes. */
+  /** Each output is corrected by its own steps, in any class. */
   @Test
   void outputsTakeTheirStepsAlong() {
     ClassTable from =

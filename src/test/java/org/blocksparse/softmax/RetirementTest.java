@@ -33,9 +33,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Layers that lose outputs, and give their numbers to others. */
+/** Layers that lose outputs, and reuse their numbers. */
 final class RetirementTest {
-  /** The outputs left without 0, 6 and 7. */
+  /** The outputs that remain without 0, 6 and 7. */
   private static final int[] LEFT = {1, 2, 3, 4, 5, 8};
 
   @ParameterizedTest
@@ -67,7 +67,10 @@ final class RetirementTest {
     }
   }
 
-  /** In a softmax, what is left of a class has what all of it had; in a tree, it is as it was. */
+  /**
+   * Returns the expected log probability: in a softmax, the rest of a class shares the probability
+   * of all of it; in a tree, it is unchanged.
+   */
   private static double wanted(LayerKind kind, double[] logs, ClassAssignment classes, int output) {
     if (kind == LayerKind.LABEL_TREE) {
       return logs[output];
@@ -104,7 +107,7 @@ final class RetirementTest {
       assertEquals(6, layer.topK(x, 100).size(0));
       assertEquals(6, layer.atLeast(x, 1e-30).size(1));
       assertEquals(List.of(), notLeft(layer.topK(x, 100).outputs(2)));
-      // Filters may name them; that changes nothing, and allows nothing.
+      // Filters may name retired outputs, which has no effect.
       assertEquals(5, layer.topK(x, 100, Filter.without(0, 1, 7)).size(0));
       assertArrayEquals(new int[] {8}, layer.topK(x, 9, Filter.only(0, 8)).outputs(0));
       assertTrue(layer.topK(x, 9, Filter.only(0, 6)).isFilteredOut(0));
@@ -128,7 +131,7 @@ final class RetirementTest {
     return Arrays.stream(outputs).filter(o -> Arrays.binarySearch(LEFT, o) < 0).boxed().toList();
   }
 
-  /** Its outputs are those that are left, in order. */
+  /** Returns a layer whose outputs are the remaining ones, in order. */
   private static TwoLevelLayer<?> withoutRetired(LayerKind kind, TwoLevelLayer<?> layer) {
     int[] classOf = Arrays.stream(LEFT).map(layer.assignment()::classOf).toArray();
     int[] slotOf = Arrays.stream(LEFT).map(layer.assignment()::slotOf).toArray();
@@ -161,7 +164,7 @@ final class RetirementTest {
     }
   }
 
-  /** Nothing of the smoothed distribution is for what is retired. */
+  /** Retired outputs get no share of the smoothing. */
   @Test
   void smoothingIsOverWhatIsLeft() {
     try (TwoLevelLayer<?> layer = untrained(LayerKind.SOFTMAX)) {
@@ -193,7 +196,7 @@ final class RetirementTest {
       assertArrayEquals(columns, columns(layer, left));
       double[][] after = logProbabilities(layer);
       for (int row = 0; row < ROWS; row++) {
-        // Outputs of class 2, which lost none, still have the same ratios.
+        // Outputs of class 2, which lost none, keep their ratios.
         for (int output : new int[] {6, 7, 8}) {
           assertEquals(
               before[row][output] - before[row][5], after[row][output] - after[row][5], 1e-5);

@@ -15,7 +15,7 @@ import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.ClassTable;
 import org.junit.jupiter.api.Test;
 
-/** The memory that a search leaves to the next. */
+/** The memory that a search leaves for the next one. */
 final class SearchBuffersTest {
   private final SearchBuffers buffers = new SearchBuffers();
 
@@ -41,7 +41,7 @@ final class SearchBuffersTest {
     assertThrows(ArithmeticException.class, () -> buffers.classes(1 << 16, 1 << 16));
   }
 
-  /** Candidates may be millions, and belong to whoever asked for them. */
+  /** Candidates may be millions, and belong to the caller. */
   @Test
   void whatWasFoundIsLetGo() {
     ClassTable table = new ClassTable(new int[1], new int[1], new int[][] {{0}}, 1);

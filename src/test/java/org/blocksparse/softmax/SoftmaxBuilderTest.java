@@ -24,7 +24,7 @@ final class SoftmaxBuilderTest {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(16, outputs).build()) {
       assertEquals(16, layer.features());
       assertEquals(outputs, layer.outputs());
-      // As many classes as the model of costs finds best, of equal size, in order.
+      // The classes are as many as the cost model finds best, of equal size, in order.
       int classes = ClassCount.REFERENCE.fastest(outputs, ClassCount.BATCH);
       assertEquals(ClassAssignment.contiguous(outputs, classes), layer.assignment());
       assertTrue(classes >= 100 && classes <= 400, classes + " classes");
@@ -41,7 +41,7 @@ final class SoftmaxBuilderTest {
           squares += weight * weight;
         }
         double n = weights.shape().size();
-        // Of a uniform distribution in [-1/4, 1/4]; five standard deviations of the mean.
+        // The mean of a uniform distribution in [-1/4, 1/4]; the bound is five standard deviations.
         assertEquals(0, sum / n, 5 * 0.25 / Math.sqrt(3 * n));
         assertEquals(0.25 * 0.25 / 3, squares / n, 0.002);
       }
@@ -76,9 +76,9 @@ final class SoftmaxBuilderTest {
   }
 
   /**
-   * Memory of steps, beside the parameters and the optimizer's state, depends on rows, features,
-   * classes and slots: a hundred times the outputs, with ten times the classes of ten times the
-   * size, take ten times the memory.
+   * The memory of steps, besides parameters and optimizer state, depends on rows, features, classes
+   * and slots: a hundred times the outputs, in ten times as many classes of ten times the size,
+   * take ten times the memory.
    */
   @Tag("packaged")
   @Test

@@ -51,7 +51,7 @@ final class SoftmaxPartContractTest extends LayerPartContract<IntTensor, Hierarc
     return false;
   }
 
-  /** As many as can be counted, and they stay so. */
+  /** The number of steps is at the limit, and stays there. */
   @ParameterizedTest
   @ValueSource(longs = {999_999_999_999_999_999L, 1_000_000_000_000_000_000L, Long.MAX_VALUE})
   void stepsOfAnyNumberAreKept(long steps) throws IOException {
@@ -121,7 +121,7 @@ final class SoftmaxPartContractTest extends LayerPartContract<IntTensor, Hierarc
     assertRefused(builder, "is damaged", damaged);
     damaged.set(3, new byte[100]);
     assertRefused(builder, "LayerPart.toBytes", damaged);
-    // Weights whose bytes, by an overflow, are as many as there are.
+    // The number of weight bytes overflows to the right one.
     assertDamagedIsRefused(builder, "is damaged", parts, 3, 12, 1 << 30);
     assertThrows(
         IllegalArgumentException.class,
@@ -129,7 +129,7 @@ final class SoftmaxPartContractTest extends LayerPartContract<IntTensor, Hierarc
     assertArrayEquals("old".getBytes(StandardCharsets.UTF_8), Files.readAllBytes(ofParts));
   }
 
-  /** What {@link HierarchicalSoftmax#load} refuses is not written. */
+  /** A file that {@link HierarchicalSoftmax#load} would reject is not written. */
   @Test
   void numbersThatNoFileMayHaveAreRefused() throws IOException {
     LayerBuilder<IntTensor, HierarchicalSoftmax> builder = builder(Workers.common());
@@ -179,7 +179,7 @@ final class SoftmaxPartContractTest extends LayerPartContract<IntTensor, Hierarc
     assertTrue(e.getMessage().contains(reason), e.getMessage());
   }
 
-  /** Numbers are copied some at a time. */
+  /** Numbers are copied in blocks. */
   @Test
   void partsOfManyNumbers() throws IOException {
     int features = 600;
@@ -219,14 +219,14 @@ final class SoftmaxPartContractTest extends LayerPartContract<IntTensor, Hierarc
 
   @Test
   void aPartThatIsClosedHoldsNothing() {
-    useAPart(); // what steps need in between is kept from now on
+    useAPart(); // steps keep their buffers from now on
     long before = FloatTensor.allocatedBytes();
     LayerPart<IntTensor> part = useAPart();
     assertTrue(FloatTensor.allocatedBytes() <= before, "memory was kept");
     assertThrows(IllegalStateException.class, part::toBytes);
   }
 
-  /** Two steps and one that fails; then it is closed. */
+  /** Makes two steps and one that fails; the part is then closed. */
   private LayerPart<IntTensor> useAPart() {
     try (LayerPart<IntTensor> part = builder(Workers.common()).buildPart(2);
         FloatTensor x = FloatTensor.zeros(1, PartBatch.FEATURES);

@@ -22,14 +22,16 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** A round of the division, against its description. */
+/** One round of clustering, compared with its description. */
 final class SphericalKMeansTest {
   /** Elements are 1 or -1, or all 0, so that unit vectors and their products are exact. */
   private static final int DIMS = 16;
 
   private final Random random = new Random(9);
 
-  /** Vectors of which many point in similar directions, or in the same, and some in none. */
+  /**
+   * Returns vectors, many of which point in similar directions or in the same, and some in none.
+   */
   private int[][] crowded(int count) {
     int[][] vectors = new int[count][DIMS];
     for (int[] vector : vectors) {
@@ -41,7 +43,7 @@ final class SphericalKMeansTest {
     return vectors;
   }
 
-  /** The first round as it is described, step by step. */
+  /** The first round, step by step as described. */
   private static final class Described {
     final int[][] vectors;
     final int[][] centroids;
@@ -75,7 +77,7 @@ final class SphericalKMeansTest {
       return sum;
     }
 
-    /** The groups by descending similarity, then by number. */
+    /** Returns the groups by descending similarity, then by number. */
     int[] nearest(int vector) {
       return IntStream.range(0, size.length)
           .boxed()
@@ -146,7 +148,7 @@ final class SphericalKMeansTest {
     return flat;
   }
 
-  /** Without room to spare, or with so much that some groups are nobody's nearest. */
+  /** The cases have no spare room, or so much that some groups are the nearest of no vector. */
   @ParameterizedTest
   @CsvSource({"60, 3, 20", "500, 20, 25", "9000, 100, 90", "58, 20, 3", "20, 20, 1", "7, 2, 6"})
   void aRoundIsAsDescribed(int count, int groups, int capacity) {
@@ -157,7 +159,10 @@ final class SphericalKMeansTest {
     assertArrayEquals(expected, divide(flat(vectors), DIMS, groups, capacity, 1));
   }
 
-  /** All but a few vectors are the same: groups that begin with it but for one would be empty. */
+  /**
+   * All but a few vectors are equal: all but one of the groups that begin with that vector would be
+   * empty.
+   */
   @Test
   void emptyGroupsTakeAVectorOfOthers() {
     int[][] vectors = new int[40][DIMS];
@@ -170,7 +175,7 @@ final class SphericalKMeansTest {
     assertArrayEquals(expected, divide(flat(vectors), DIMS, 4, 39, 1));
   }
 
-  /** Powers of two, so that not a bit of the unit vectors is another. */
+  /** The factors are powers of two, so that all bits of the unit vectors are unchanged. */
   @Test
   void theLengthOfVectorsDoesNotCount() {
     int dims = 5;
@@ -185,7 +190,7 @@ final class SphericalKMeansTest {
     assertFalse(Arrays.equals(expected, divide(vectors, dims, 12, 50, 1)), "rounds change nothing");
   }
 
-  /** Around axes, of which each is a group, whatever the vectors are that it begins with. */
+  /** Vectors around each axis form a group, whatever vectors the groups begin with. */
   @Test
   void directionsThatAreFarApartAreGroups() {
     int dims = 6;

@@ -16,7 +16,7 @@ import org.blocksparse.testing.SoftmaxProblem;
 import org.blocksparse.testing.TwoLevelStepOracle;
 import org.junit.jupiter.api.extension.ExtendWith;
 
-/** The checks that a softmax and a label tree share, against the float64 oracle of each. */
+/** The checks that a softmax and a label tree share, each against its float64 oracle. */
 @ExtendWith(Seeded.class)
 abstract class TwoLevelLayerContract {
   /**
@@ -60,7 +60,7 @@ abstract class TwoLevelLayerContract {
     }
   }
 
-  /** The probabilities of all outputs, in a new tensor and in a given one. */
+  /** Checks the probabilities of all outputs, in a new tensor and in a given one. */
   static void checkProbabilities(
       LayerUnderTest<?, ?> setup, Bounded probabilities, Bounded logProbabilities) {
     TwoLevelLayer<?> layer = setup.layer;
@@ -76,7 +76,7 @@ abstract class TwoLevelLayerContract {
     }
   }
 
-  /** Gradients, and the loss alone. */
+  /** Checks gradients, and the loss alone. */
   static <T> void checkLoss(
       LayerUnderTest<T, ?> setup, SoftmaxOracle.Gradients expected, Loss loss) {
     expected.assertHold(setup.layer.gradients(setup.x, setup.targets, loss));
@@ -102,7 +102,7 @@ abstract class TwoLevelLayerContract {
       Rule rule,
       Function<SoftmaxProblem, SoftmaxOracle.Gradients> ofMean) {
     TwoLevelLayer<T> layer = setup.layer;
-    // Slots of no output have no gradient, and weights that decay in a class that is touched.
+    // Slots without an output have no gradient; their weights decay in a touched class.
     TwoLevelStepOracle oracle = new TwoLevelStepOracle(like, rule, Float.POSITIVE_INFINITY);
     for (int step = 0; step < 3; step++) {
       SoftmaxProblem now = like.with(setup.x.toArray(), like.targets(), layer);
@@ -122,7 +122,7 @@ abstract class TwoLevelLayerContract {
     assertEquals(3, layer.steps());
   }
 
-  /** Logits far apart: log probabilities, losses and gradients stay finite and right. */
+  /** Logits are far apart: log probabilities, losses and gradients stay finite and right. */
   static <T> void checkHugeLogits(
       LayerUnderTest<T, ?> setup, Bounded logProbabilities, SoftmaxOracle.Gradients ofMean) {
     check("log probabilities", logProbabilities, setup.layer.logProbabilities(setup.x));

@@ -8,7 +8,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** How much the computation of all outputs, and one that opens classes, takes at a time. */
+/**
+ * The number of rows and classes that are computed at a time, for all outputs and for opened
+ * classes.
+ */
 final class TwoLevelSoftmaxTest {
   @ParameterizedTest
   @CsvSource({
@@ -22,7 +25,7 @@ final class TwoLevelSoftmaxTest {
     assertEquals(expected, TwoLevelSoftmax.gridRows(classes, slots, direct));
   }
 
-  /** A schedule has some tens of bytes on the heap for each pair of a row and a class. */
+  /** A schedule takes some tens of heap bytes for each pair of a row and a class. */
   @ParameterizedTest
   @ValueSource(ints = {20_000, 1_000_000, 5_600_000, 200_000_000, Integer.MAX_VALUE - 8})
   void schedulesAreNotLargerThanAFewMillionPairs(int classes) {

@@ -19,7 +19,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Rows for which something is NaN have no ranking, rather than a wrong one. */
+/** Rows with a NaN have no ranking, rather than a wrong one. */
 final class UndefinedRankingTest {
   private static final int FEATURES = 4;
   private static final int CLASSES = 3;
@@ -29,7 +29,7 @@ final class UndefinedRankingTest {
     return KernelsUnderTest.forBlocks(FEATURES, SLOTS).stream();
   }
 
-  /** Class 1 is the likeliest by far, for row 0; class 2 for row 1. */
+  /** Returns a layer whose class 1 is the likeliest by far for row 0, and class 2 for row 1. */
   private static HierarchicalSoftmax layer(Workers workers) {
     HierarchicalSoftmax layer =
         HierarchicalSoftmax.builder(FEATURES, CLASSES * SLOTS)
@@ -78,7 +78,7 @@ final class UndefinedRankingTest {
   void aWeightOfTheLikeliestClassIsNaN(KernelsUnderTest kernels) {
     try (HierarchicalSoftmax layer = layer(kernels.workers());
         FloatTensor x = x()) {
-      // Of one output only: its class is undefined as a whole.
+      // One output is NaN: its class is undefined as a whole.
       layer.W2().set(Float.NaN, 1, 0, 3);
       assertOnlyRow1(layer, x);
     }
@@ -104,7 +104,7 @@ final class UndefinedRankingTest {
     }
   }
 
-  /** A class that need not be opened does not matter. */
+  /** A class that stays closed does not matter. */
   @Test
   void whatIsNotLookedAtMayBeNaN() {
     try (HierarchicalSoftmax layer = layer(Workers.common());
@@ -116,7 +116,7 @@ final class UndefinedRankingTest {
     }
   }
 
-  /** But what is computed for the row is looked at, though a filter leaves it out. */
+  /** A NaN that is computed for the row counts, although a filter leaves it out. */
   @Test
   void aClassThatIsNaNCountsWhateverAFilterSays() {
     try (LabelTree layer = LabelTree.builder(FEATURES, CLASSES * SLOTS).classes(CLASSES).build();

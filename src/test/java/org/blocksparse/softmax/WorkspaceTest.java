@@ -20,7 +20,7 @@ final class WorkspaceTest {
     return new Workspace.Pool(GemmSchedule::dense);
   }
 
-  /** Memory freed to make room must not be handed out when there was no room. */
+  /** Memory freed to make room must not be handed out if there is still no room. */
   @Test
   void memoryThatCannotBeHadLeavesNoFreedMemoryBehind() {
     Workspace.Pool pool = pool();
@@ -68,7 +68,7 @@ final class WorkspaceTest {
     ofLate.forEach(storage -> assertTrue(storage.isClosed()));
   }
 
-  /** Many calls at the same time leave few workspaces behind. */
+  /** Many simultaneous calls leave few workspaces behind. */
   @Test
   void idleWorkspacesAreBoundedByProcessors() {
     int most = 2 * Runtime.getRuntime().availableProcessors();

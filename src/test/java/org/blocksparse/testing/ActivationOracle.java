@@ -4,15 +4,15 @@ package org.blocksparse.testing;
 import org.blocksparse.Activation;
 
 /**
- * Activations in float64 from their definitions, by series and integrals and not by the forms that
- * kernels use, with the error that kernels are allowed.
+ * Activations in float64 by their definitions, with series and integrals instead of the forms of
+ * the kernels, and with the allowed error of kernels.
  */
 public final class ActivationOracle {
   private static final double ABSOLUTE = 0x1p-22;
 
   private ActivationOracle() {}
 
-  /** The function; of a gated one, that of the first half. */
+  /** Returns the function; for a gated one, that of the first half. */
   public static double value(Activation activation, double z) {
     return switch (activation) {
       case IDENTITY -> z;
@@ -26,7 +26,7 @@ public final class ActivationOracle {
     };
   }
 
-  /** Its derivative. */
+  /** Returns its derivative. */
   public static double slope(Activation activation, double z) {
     return switch (activation) {
       case IDENTITY -> 1;
@@ -57,7 +57,7 @@ public final class ActivationOracle {
     };
   }
 
-  /** The factor of the function by an element of the second half. */
+  /** Returns the factor of the function by an element of the second half. */
   public static double second(Activation activation, double x) {
     if (activation != Activation.CLAMPED_SWIGLU) {
       return x;
@@ -65,7 +65,7 @@ public final class ActivationOracle {
     return 1 + (x > 7 ? 7 : x < -7 ? -7 : x);
   }
 
-  /** Its derivative. */
+  /** Returns the derivative of the factor. */
   public static double secondSlope(Activation activation, double x) {
     return activation == Activation.CLAMPED_SWIGLU && (x > 7 || x < -7) ? 0 : 1;
   }
@@ -74,7 +74,7 @@ public final class ActivationOracle {
     return StrictMath.sqrt(2 / StrictMath.PI) * (z + 0.044715 * z * z * z);
   }
 
-  /** The normal distribution's integral, by Simpson's rule from 0. */
+  /** Returns the normal distribution's integral, by Simpson's rule from 0. */
   private static double cumulative(double z) {
     double end = StrictMath.min(StrictMath.abs(z), 9);
     int steps = 2000;
@@ -88,7 +88,7 @@ public final class ActivationOracle {
     return z < 0 ? 0.5 - half : 0.5 + half;
   }
 
-  /** The size of a row that comes out of one of z. */
+  /** Returns the size of a row of the result for a row of z. */
   public static int outSize(Activation activation, int zSize) {
     return activation.isGated() ? zSize / 2 : zSize;
   }
@@ -123,7 +123,7 @@ public final class ActivationOracle {
     return a;
   }
 
-  /** The gradient with respect to z; arguments as above. */
+  /** Returns the gradient with respect to z; arguments as above. */
   public static Bounded gradZ(
       Activation activation, int n, float[] z, float[] gate, float[] gradA, long... shape) {
     Bounded gradZ = Bounded.zeros(shape);
@@ -146,7 +146,7 @@ public final class ActivationOracle {
     to.bounds()[at] = Math.abs(factor) * (12 * 2 * Bounded.U * Math.abs(value) + ABSOLUTE);
   }
 
-  /** The gradient with respect to the gate; arguments as above. */
+  /** Returns the gradient with respect to the gate; arguments as above. */
   public static Bounded gradGate(
       Activation activation, int n, float[] z, float[] gradA, long... shape) {
     Bounded gradGate = Bounded.zeros(shape);

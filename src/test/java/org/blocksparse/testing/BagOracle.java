@@ -5,7 +5,7 @@ import static org.blocksparse.testing.Bounded.U;
 
 import org.blocksparse.bag.EmbeddingBag.Mode;
 
-/** Sums of bags and their gradients in float64, with how far floats may be from them. */
+/** Sums of bags and their gradients in float64, with the error bounds of floats. */
 public final class BagOracle {
   private final BagProblem p;
 
@@ -20,7 +20,7 @@ public final class BagOracle {
     return p.values() == null ? 1 : p.values()[entry];
   }
 
-  /** The factor of the sum of a bag. */
+  /** Returns the factor of the sum of a bag. */
   private double factor(int bag) {
     int size = p.offsets()[bag + 1] - p.offsets()[bag];
     if (size == 0) {
@@ -33,7 +33,7 @@ public final class BagOracle {
     };
   }
 
-  /** (bags, features). */
+  /** Returns the sums, (bags, features). */
   public Bounded sums() {
     Bounded result = Bounded.zeros(p.bags(), p.features());
     for (int bag = 0; bag < p.bags(); bag++) {
@@ -48,7 +48,7 @@ public final class BagOracle {
     return result;
   }
 
-  /** (entries). */
+  /** Returns the gradient of the values, (entries). */
   public Bounded gradValues() {
     Bounded result = Bounded.zeros(p.indices().length);
     for (int bag = 0; bag < p.bags(); bag++) {
@@ -65,7 +65,7 @@ public final class BagOracle {
     return result;
   }
 
-  /** (vocabulary, features). */
+  /** Returns the gradient of the table, (vocabulary, features). */
   public Bounded gradTable() {
     int[] named = new int[p.vocabulary()];
     for (int index : p.indices()) {
@@ -89,7 +89,7 @@ public final class BagOracle {
     to.bounds()[i] += 1.01 * roundings * U * Math.abs(term);
   }
 
-  /** For each element of the table, whether its row is named. */
+  /** Returns, for each element of the table, whether its row is named. */
   public boolean[] touched() {
     boolean[] touched = new boolean[p.table().length];
     for (int index : p.indices()) {

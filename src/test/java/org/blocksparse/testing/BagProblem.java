@@ -20,7 +20,7 @@ public record BagProblem(
     float[] table,
     float[] gradOut) {
 
-  /** Bags of the given sizes, whose indices are random. */
+  /** Returns bags of the given sizes with random indices. */
   public static BagProblem random(
       Data data, Numbers numbers, boolean weighted, int vocabulary, int features, int... sizes) {
     int[] offsets = new int[sizes.length + 1];
@@ -42,14 +42,14 @@ public record BagProblem(
     return offsets.length - 1;
   }
 
-  /** The bags as a layer takes them. */
+  /** Returns the bags in the form for a layer. */
   public SparseRows rows() {
     return values == null
         ? SparseRows.of(offsets, indices)
         : SparseRows.of(offsets, indices, values);
   }
 
-  /** Other parameters. */
+  /** Returns the problem with another table. */
   public BagProblem withTable(float[] other) {
     return new BagProblem(vocabulary, features, offsets, indices, values, other, gradOut);
   }

@@ -45,7 +45,7 @@ public record BlockProblem(
     }
   }
 
-  /** A plan of its indices. */
+  /** Returns a plan of its indices. */
   public BlockPlan plan(Workers workers) {
     try (IntTensor inputs = IntTensor.of(inputIdx, sizes.inputIdx());
         IntTensor outputs = IntTensor.of(outputIdx, sizes.outputIdx())) {
@@ -53,12 +53,12 @@ public record BlockProblem(
     }
   }
 
-  /** The same problem with other weights and another bias. */
+  /** Returns the same problem with other weights and another bias. */
   public BlockProblem with(float[] otherW, float[] otherB) {
     return new BlockProblem(sizes, otherW, h, otherB, o, gradOut, inputIdx, outputIdx);
   }
 
-  /** W as (oBlocks, iBlocks, oSize, iSize): its transposed view is W. */
+  /** Returns W as (oBlocks, iBlocks, oSize, iSize): its transposed view is W. */
   public float[] transposedW() {
     Sizes s = sizes;
     float[] transposed = new float[W.length];
@@ -75,12 +75,12 @@ public record BlockProblem(
     return transposed;
   }
 
-  /** The shape of {@link #transposedW}. */
+  /** Returns the shape of {@link #transposedW}. */
   public long[] transposedShape() {
     return new long[] {sizes.oBlocks, sizes.iBlocks, sizes.oSize, sizes.iSize};
   }
 
-  /** Where W[i, j, p, q] is. */
+  /** Returns the position of W[i, j, p, q]. */
   public int at(int i, int j, int p, int q) {
     return ((i * sizes.oBlocks + j) * sizes.iSize + p) * sizes.oSize + q;
   }

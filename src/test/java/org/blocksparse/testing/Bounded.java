@@ -6,14 +6,14 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.testing.Data.Numbers;
 
 /**
- * Exact values, and for each how far from it a computation in floats may be.
+ * Exact values, and the error bound of each for a computation in floats.
  *
- * <p>Where the exact value is NaN or infinite, so has the computed one to be; a NaN anywhere else
+ * <p>If the exact value is NaN or infinite, the computed one must be as well; a NaN anywhere else
  * is infinitely far off.
  */
 @SuppressWarnings("ArrayRecordComponent")
 public record Bounded(long[] shape, double[] values, double[] bounds) {
-  /** Rounding of one float operation, relative to its result. */
+  /** The rounding error of one float operation, relative to its result. */
   public static final double U = 0x1p-24;
 
   public static Bounded zeros(long... shape) {
@@ -21,7 +21,7 @@ public record Bounded(long[] shape, double[] values, double[] bounds) {
     return new Bounded(shape, new double[size], new double[size]);
   }
 
-  /** Start, with alpha times these values added: two roundings of the term, one of the sum. */
+  /** Returns the start plus alpha times these values: two roundings of the term, one of the sum. */
   public Bounded addedTo(float[] start, float alpha) {
     Bounded sum = zeros(shape);
     for (int i = 0; i < values.length; i++) {
@@ -52,7 +52,7 @@ public record Bounded(long[] shape, double[] values, double[] bounds) {
     }
   }
 
-  /** The same, and closes a result that is not guarded memory. */
+  /** Does the same, and closes a result that is not guarded memory. */
   public static void checkNew(String name, Bounded expected, FloatTensor actual, Numbers numbers) {
     try (actual) {
       check(name, expected, actual, numbers);
@@ -99,7 +99,7 @@ public record Bounded(long[] shape, double[] values, double[] bounds) {
     }
   }
 
-  /** Whether a number is the one expected, or within {@code allowed} of it. */
+  /** Returns whether a number is the expected one, or within {@code allowed} of it. */
   public static boolean isClose(double expected, double actual, double allowed) {
     if (Double.isNaN(expected)) {
       return Double.isNaN(actual);

@@ -17,10 +17,10 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.Predicate;
 
 /**
- * A JVM with a class path and properties of its own, for what can be seen once in a process only.
+ * A JVM with its own class path and properties, for behavior that occurs once in a process only.
  */
 public final class ChildJvm {
-  /** How it ended, and what it said on both outputs. */
+  /** The exit code, and the output on both streams. */
   public record Result(int exit, String output) {
     @Override
     public String toString() {
@@ -37,8 +37,8 @@ public final class ChildJvm {
   private final List<String> wrapper = new ArrayList<>();
 
   /**
-   * A JVM like this one, with a cache of extracted libraries of its own. Under an emulator, which
-   * starts no process, the test is skipped.
+   * Makes a JVM like this one, with a cache of extracted libraries of its own. Under an emulator,
+   * which starts no process, the test is skipped.
    */
   public ChildJvm(Path cache) {
     assumeFalse(Boolean.getBoolean("blocksparse.emulated"), "an emulator starts no process");
@@ -46,7 +46,7 @@ public final class ChildJvm {
         System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
     classPath.addAll(Arrays.asList(given.split(File.pathSeparator)));
     property("org.bytedeco.javacpp.cachedir", cache.toString());
-    // In a process of seconds, the compiler for the long term takes more than it gives.
+    // In a process of seconds, the optimizing compiler costs more than it gains.
     option("-XX:TieredStopAtLevel=" + Budget.of("blocksparse.compiler.level", 1, 4));
   }
 
@@ -65,18 +65,18 @@ public final class ChildJvm {
     return this;
   }
 
-  /** Limits the address space of the process; where there is a shell that can. */
+  /** Limits the address space of the process, if there is a shell that can. */
   public ChildJvm addressSpace(long kilobytes) {
     return within("/bin/sh", "-c", "ulimit -v " + kilobytes + " && exec \"$0\" \"$@\"");
   }
 
-  /** A program that gets the command line of the JVM as its last arguments, and runs it. */
+  /** Returns a program that gets the command line of the JVM as its last arguments, and runs it. */
   public ChildJvm within(String... command) {
     wrapper.addAll(Arrays.asList(command));
     return this;
   }
 
-  /** Leaves out the entries of the class path whose file name is refused. */
+  /** Leaves out the class path entries whose file name the predicate accepts. */
   public ChildJvm without(Predicate<String> refused) {
     if (!classPath.removeIf(entry -> refused.test(Path.of(entry).getFileName().toString()))) {
       throw new AssertionError("nothing to leave out in " + classPath);
@@ -89,7 +89,7 @@ public final class ChildJvm {
     return this;
   }
 
-  /** The entries of the class path with such file names. */
+  /** Returns the entries of the class path with such file names. */
   public List<Path> entries(Predicate<String> wanted) {
     return classPath.stream()
         .map(Path::of)
@@ -97,14 +97,14 @@ public final class ChildJvm {
         .toList();
   }
 
-  /** The entry of the class path with such a file name. */
+  /** Returns the entry of the class path with such a file name. */
   public Path entry(Predicate<String> wanted) {
     return entries(wanted).stream()
         .findFirst()
         .orElseThrow(() -> new AssertionError("not in " + classPath));
   }
 
-  /** For the programs: what does not hold ends the process with exit code 1. */
+  /** Ends the process with exit code 1 if a condition of a program does not hold. */
   public static void check(boolean condition, String what) {
     if (!condition) {
       throw new IllegalStateException(what);
@@ -153,12 +153,12 @@ public final class ChildJvm {
     return startOnClassPath(source.toString(), arguments).await();
   }
 
-  /** Runs a program that is given otherwise than by class path and main class, to its end. */
+  /** Runs a program that these options name, without class path and main class, to its end. */
   public Result runProgram(String... options) {
     return start(List.of(options)).await();
   }
 
-  /** A JVM that runs. */
+  /** A running JVM. */
   public record Started(Process process, Path output) {
     /** Waits for its end. */
     public Result await() {
@@ -179,7 +179,7 @@ public final class ChildJvm {
       }
     }
 
-    /** Ends it at once, in the middle of whatever it does. */
+    /** Kills it at once, in the middle of its work. */
     public Result kill() {
       process.destroyForcibly();
       return await();

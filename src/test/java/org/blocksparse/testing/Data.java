@@ -8,9 +8,9 @@ import java.util.random.RandomGenerator;
 public final class Data {
   /** The numbers of a problem. */
   public enum Numbers {
-    /** From -4 to 4: every sum of fewer than 2^20 products is exact, in any order. */
+    /** Integers from -4 to 4: every sum of fewer than 2^20 products is exact, in any order. */
     SMALL_INTEGERS,
-    /** Normally distributed. */
+    /** Normally distributed numbers. */
     GAUSSIAN
   }
 
@@ -29,7 +29,7 @@ public final class Data {
     return values;
   }
 
-  /** Normally distributed numbers with a mean of 0. */
+  /** Returns normally distributed numbers with a mean of 0. */
   public static float[] gaussian(RandomGenerator random, double deviation, long count) {
     float[] values = new float[Math.toIntExact(count)];
     for (int i = 0; i < values.length; i++) {
@@ -39,7 +39,8 @@ public final class Data {
   }
 
   /**
-   * Multiples of 1/64 from -1 to 1, to which a small power of two can be added without rounding.
+   * Returns multiples of 1/64 from -1 to 1, to which a small power of two can be added without
+   * rounding.
    */
   public float[] coarseFloats(long count) {
     float[] values = new float[Math.toIntExact(count)];
@@ -49,7 +50,7 @@ public final class Data {
     return values;
   }
 
-  /** Indices in [0, bound); repeats are likely if there are many. */
+  /** Returns indices in [0, bound); repeats are likely if there are many. */
   public int[] indices(long count, int bound) {
     int[] values = new int[Math.toIntExact(count)];
     for (int i = 0; i < values.length; i++) {
@@ -58,7 +59,10 @@ public final class Data {
     return values;
   }
 
-  /** The class of each output: every class has one, and further ones are in any. */
+  /**
+   * Returns the class of each output: every class has at least one, and further outputs are in any
+   * class.
+   */
   public int[] classOf(int classes, int more) {
     int[] classOf = new int[classes + more];
     for (int output = 0; output < classOf.length; output++) {
@@ -71,7 +75,7 @@ public final class Data {
     return random.nextInt(bound);
   }
 
-  /** One of these. */
+  /** Returns one of these values. */
   @SafeVarargs
   public final <T> T oneOf(T... values) {
     return values[below(values.length)];
@@ -81,7 +85,7 @@ public final class Data {
     return random.nextFloat(low, high);
   }
 
-  /** A problem of the given sizes, with random indices. */
+  /** Returns a problem of the given sizes, with random indices. */
   public BlockProblem blocks(BlockProblem.Sizes sizes, Numbers numbers) {
     return blocks(
         sizes,
@@ -90,7 +94,7 @@ public final class Data {
         indices((long) sizes.batch() * sizes.oWin(), sizes.oBlocks()));
   }
 
-  /** A problem of the given sizes and indices. */
+  /** Returns a problem of the given sizes and indices. */
   public BlockProblem blocks(
       BlockProblem.Sizes s, Numbers numbers, int[] inputIdx, int[] outputIdx) {
     return new BlockProblem(
@@ -104,7 +108,7 @@ public final class Data {
         outputIdx);
   }
 
-  /** A softmax problem with a class for each output, and logits of about {@code scale}. */
+  /** Returns a softmax problem with a class for each output, and logits of about {@code scale}. */
   public SoftmaxProblem softmax(int batch, int features, int slots, float scale, int... classOf) {
     int classes = 1;
     for (int c : classOf) {

@@ -11,7 +11,7 @@ import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
-/** Facts on a method of the library from its source, which its class file lacks. */
+/** Facts about a method of the library from its source, which the class file lacks. */
 public final class Declarations {
   private static final Path SOURCES = Path.of("src/main/java");
 
@@ -21,7 +21,7 @@ public final class Declarations {
 
   private Declarations() {}
 
-  /** The names of its parameters. */
+  /** Returns the names of its parameters. */
   public static List<String> parameters(Method method) {
     List<String> types = Stream.of(method.getParameterTypes()).map(Class::getSimpleName).toList();
     return Pattern.compile("[\\w>\\]] " + method.getName() + "\\( ?([^()]*)\\)")
@@ -35,11 +35,12 @@ public final class Declarations {
   }
 
   private static String type(MatchResult parameter) {
-    String type = parameter.group(1).equals("T") ? "Object" : parameter.group(1); // its erasure
+    String type =
+        parameter.group(1).equals("T") ? "Object" : parameter.group(1); // the erasure of T
     return type + (parameter.group(2) == null ? "" : "[]");
   }
 
-  /** Whether the Javadoc of a method of this name in its class says that it throws an exception. */
+  /** Returns whether the Javadoc of a method with this name says that it throws an exception. */
   public static boolean documents(Method method, Class<? extends Throwable> thrown) {
     String comment =
         "/\\*\\*(?:(?!\\*/).)*@throws " + thrown.getSimpleName() + "(?:(?!\\*/).)*\\*/";
@@ -48,7 +49,7 @@ public final class Declarations {
         .find();
   }
 
-  /** The source of its class, with one space between words. */
+  /** Returns the source of its class, with one space between words. */
   private static String source(Method method) {
     // The compiler repeats public methods of a class that is not public, as bridges.
     Class<?> type = method.getDeclaringClass();

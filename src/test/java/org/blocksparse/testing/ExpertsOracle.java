@@ -7,8 +7,8 @@ import java.util.Map;
 import org.blocksparse.Activation;
 
 /**
- * A mixture of experts in float64, token by token from its definition. Parameters are by the names
- * of {@code MixtureOfExperts}; a bias that is missing is 0, and there may be a shared expert.
+ * A mixture of experts in float64, token by token from its definition. Parameters have the names of
+ * {@code MixtureOfExperts}; a missing bias is 0, and there may be a shared expert.
  *
  * @param k experts of each row
  */
@@ -23,7 +23,7 @@ public record ExpertsOracle(
 
   private static final String SHARED = "shared.";
 
-  /** Which experts each row has, and what their outputs are multiplied by: (batch, k). */
+  /** The experts of each row, and the factors of their outputs: (batch, k). */
   @SuppressWarnings("ArrayRecordComponent")
   public record Chosen(int[] experts, double[] gates) {}
 
@@ -33,7 +33,7 @@ public record ExpertsOracle(
     return wide;
   }
 
-  /** The same with one parameter moved, for differences. */
+  /** Returns the same with one parameter moved, for differences. */
   public ExpertsOracle moved(String name, int element, double by) {
     Map<String, double[]> others = new HashMap<>(parameters);
     double[] values = others.get(name).clone();
@@ -51,7 +51,7 @@ public record ExpertsOracle(
     return bias == null ? 0 : bias[element];
   }
 
-  /** The softmax of a row's logits of the gate. */
+  /** Returns the softmax of a row's logits of the gate. */
   private double[] probabilities(double[] x, int row) {
     double[] p = new double[experts];
     double sum = 0;
@@ -69,7 +69,7 @@ public record ExpertsOracle(
     return p;
   }
 
-  /** The gate's k likeliest of each row, with renormalized gates. */
+  /** Returns the gate's k likeliest of each row, with renormalized gates. */
   public Chosen route(double[] x) {
     int batch = x.length / inputs;
     int[] chosen = new int[batch * k];
@@ -90,7 +90,7 @@ public record ExpertsOracle(
     return regated(x, chosen);
   }
 
-  /** Gates of experts that were chosen before, for other numbers. */
+  /** Returns the gates of given experts, for other numbers. */
   public Chosen regated(double[] x, int... chosen) {
     double[] gates = new double[chosen.length];
     for (int pair = 0; pair < chosen.length; pair++) {
@@ -105,7 +105,7 @@ public record ExpertsOracle(
     return new Chosen(chosen, gates);
   }
 
-  /** (batch, outputs). */
+  /** Returns the output, (batch, outputs). */
   public double[] apply(double[] x, Chosen to) {
     int batch = x.length / inputs;
     double[] out = new double[batch * outputs];
@@ -157,7 +157,7 @@ public record ExpertsOracle(
     return shared.apply(x, new Chosen(new int[gates.length], gates));
   }
 
-  /** The scalar product of the output with a gradient of it: a loss with that gradient. */
+  /** Returns the scalar product of the output with a gradient of it: a loss with that gradient. */
   public double loss(double[] x, Chosen to, float[] gradOut) {
     double[] out = apply(x, to);
     double loss = 0;

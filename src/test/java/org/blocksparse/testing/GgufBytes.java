@@ -7,7 +7,7 @@ import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
-/** A GGUF file, right or wrong, byte by byte. */
+/** A GGUF file, valid or not, byte by byte. */
 public final class GgufBytes {
   /** Types of metadata. */
   public static final int UINT32 = 4;
@@ -24,7 +24,7 @@ public final class GgufBytes {
 
   private final ByteArrayOutputStream bytes = new ByteArrayOutputStream();
 
-  /** A file of version 3 with so many tensors and values. */
+  /** Returns a file of version 3 with that many tensors and values. */
   public static GgufBytes of(long tensors, long values) {
     return new GgufBytes().raw("GGUF").ints(3).longs(tensors, values);
   }
@@ -64,22 +64,22 @@ public final class GgufBytes {
     return ByteBuffer.allocate(size).order(ByteOrder.LITTLE_ENDIAN);
   }
 
-  /** A string of letters of one byte. */
+  /** Adds a string of letters of one byte. */
   public GgufBytes text(String text) {
     return longs(text.length()).raw(text);
   }
 
-  /** A key and the type of its value. */
+  /** Adds a key and the type of its value. */
   public GgufBytes key(String key, int type) {
     return text(key).ints(type);
   }
 
-  /** A tensor, its dimensions as in the file: innermost first. */
+  /** Adds a tensor with its dimensions in file order: innermost first. */
   public GgufBytes tensor(String name, int type, long offset, long... dims) {
     return text(name).ints(dims.length).longs(dims).ints(type).longs(offset);
   }
 
-  /** Zeros up to a multiple of the alignment. */
+  /** Adds zeros up to a multiple of the alignment. */
   public GgufBytes aligned(int alignment) {
     while (bytes.size() % alignment != 0) {
       bytes.write(0);

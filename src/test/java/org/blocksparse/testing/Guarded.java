@@ -10,9 +10,9 @@ import org.blocksparse.Backend;
 import org.blocksparse.FloatTensor;
 
 /**
- * Tensors over memory that has a band of sentinels on both sides. Writes there are found by {@link
- * #check}; reads there return NaN, which poisons the result. The memory begins at an odd multiple
- * of four bytes, so that nothing can rely on alignment.
+ * Tensors over memory with a band of sentinels on both sides. {@link #check} finds writes there;
+ * reads there return NaN, which poisons the result. The memory begins at an odd multiple of four
+ * bytes, so that nothing can rely on alignment.
  */
 public final class Guarded implements AutoCloseable {
   private static final int BAND = 67;
@@ -23,7 +23,7 @@ public final class Guarded implements AutoCloseable {
   private final List<Memory> memories = new ArrayList<>();
   private final List<FloatTensor> tensors = new ArrayList<>();
 
-  /** A tensor with a copy of the values, closed with this. */
+  /** Returns a tensor with a copy of the values, closed with this. */
   public FloatTensor of(String name, float[] values, long... dims) {
     FloatTensor tensor =
         Backend.isNative() ? wrap(name, values, dims) : FloatTensor.of(values, dims);
@@ -44,7 +44,7 @@ public final class Guarded implements AutoCloseable {
     return FloatTensor.wrap(floats, dims);
   }
 
-  /** A tensor full of NaN: for outputs whose content must not matter. */
+  /** Returns a tensor full of NaN: for outputs whose content must not matter. */
   public FloatTensor nan(String name, long... dims) {
     int size = 1;
     for (long dim : dims) {

@@ -30,9 +30,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * A table of calls that the public API refuses: the exception, its whole message, that no operand
- * was written and that no memory was kept. A subclass gives the table, as a static method {@code
- * cases}.
+ * A table of calls that the public API rejects: the exception, its whole message, and that no
+ * operand was written and no memory was kept. A subclass provides the table, as a static method
+ * {@code cases}.
  */
 public abstract class InvalidInput {
   protected static final Class<IllegalArgumentException> ARGUMENT = IllegalArgumentException.class;
@@ -45,7 +45,7 @@ public abstract class InvalidInput {
 
   private static int count;
 
-  /** A call that must fail; what it names is in {@code world}. */
+  /** A call that must fail; the objects that it names are in {@code world}. */
   public record Case(
       String name,
       Class<? extends Throwable> type,
@@ -75,7 +75,7 @@ public abstract class InvalidInput {
       return this;
     }
 
-    /** Puts another thing, or null, in the place of one, which is closed. */
+    /** Replaces an object, which is closed, by another one or by null. */
     public void replace(String name, AutoCloseable thing) {
       close(things.put(name, thing));
     }
@@ -125,7 +125,7 @@ public abstract class InvalidInput {
     }
   }
 
-  /** A tensor whose memory is looked at before and after the call. */
+  /** Returns a tensor whose memory is checked before and after the call. */
   protected static FloatTensor floats(long... shape) {
     int size = (int) Shape.of(shape).size();
     if (!Backend.isNative()) {
@@ -139,7 +139,7 @@ public abstract class InvalidInput {
     return FloatTensor.wrap(bytes, shape);
   }
 
-  /** Indices below {@code bound}. */
+  /** Returns indices below {@code bound}. */
   protected static IntTensor indices(int bound, long... shape) {
     int[] values = new int[(int) Shape.of(shape).size()];
     for (int i = 0; i < values.length; i++) {
@@ -158,7 +158,7 @@ public abstract class InvalidInput {
     cases.add(new Case(name, type, message, world, call));
   }
 
-  /** A case with some tensors, right ones and closed ones. */
+  /** Adds a case with some tensors, open and closed. */
   protected static void add(
       List<Case> cases,
       String name,
@@ -210,13 +210,13 @@ public abstract class InvalidInput {
     } finally {
       world.closeAll();
     }
-    // Less is possible: the garbage of earlier tests.
+    // Garbage of earlier tests may make it less.
     long kept = FloatTensor.allocatedBytes() - bytesBefore;
     assertTrue(kept <= 0, kept + " bytes were kept");
     count++;
   }
 
-  /** Scratch is kept from the first operation on; no case shall be blamed for it. */
+  /** Scratch is kept from the first operation on; no case may be blamed for it. */
   @BeforeAll
   static void takeScratch() {
     count = 0;
@@ -226,7 +226,7 @@ public abstract class InvalidInput {
     }
     for (int elements = 1; elements <= 1 << 12; elements *= 2) {
       Scratch one = Scratch.borrow(elements);
-      Scratch.borrow(elements).close(); // a worker may hold two at once
+      Scratch.borrow(elements).close(); // a worker may hold two pieces at once
       one.close();
     }
   }

@@ -9,14 +9,14 @@ import org.blocksparse.softmax.ClassAssignment;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.LayerBuilder;
 
-/** A table of calls that a layer refuses, and the rows that all its methods have in common. */
+/** A table of calls that a layer rejects, with the cases that all its methods share. */
 public abstract class InvalidSoftmaxInput extends InvalidInput {
-  /** A call of a layer that is made of W1, b1, W2 and b2, and is closed after it. */
+  /** A call of a layer that is made of W1, b1, W2 and b2, and closed after the call. */
   public interface LayerCall {
     void run(HierarchicalSoftmax layer, World world);
   }
 
-  /** 9 outputs in 4 classes of up to 3 slots. */
+  /** Returns a builder of 9 outputs in 4 classes of up to 3 slots. */
   protected static LayerBuilder<IntTensor, HierarchicalSoftmax> builder() {
     return HierarchicalSoftmax.builder(6, 9).classes(ClassAssignment.of(0, 0, 0, 1, 1, 2, 2, 2, 3));
   }
@@ -55,7 +55,7 @@ public abstract class InvalidSoftmaxInput extends InvalidInput {
         });
   }
 
-  /** A tensor that a method writes: of wrong shapes, closed. */
+  /** Adds cases of a tensor that a method writes: wrong shapes, and closed. */
   protected static void addOutputCases(
       List<Case> cases, String name, String words, Shape right, long[][] wrong, LayerCall call) {
     for (long[] dims : wrong) {
@@ -76,7 +76,7 @@ public abstract class InvalidSoftmaxInput extends InvalidInput {
         call);
   }
 
-  /** Arguments that every method with x refuses. */
+  /** Adds arguments that every method with x rejects. */
   protected static void addInputCases(List<Case> cases, String name, LayerCall call) {
     addLayerCase(cases, name + ": x null", NULL, "x", w -> w.replace("x", null), call);
     for (long[] dims : new long[][] {{12}, {2, 6, 1}}) {
@@ -114,7 +114,7 @@ public abstract class InvalidSoftmaxInput extends InvalidInput {
     addClosedCase(cases, name, call);
   }
 
-  /** Every method refuses a closed layer. */
+  /** Adds the closed layer, which every method rejects. */
   protected static void addClosedCase(List<Case> cases, String name, LayerCall call) {
     addLayerCase(
         cases,
@@ -128,12 +128,14 @@ public abstract class InvalidSoftmaxInput extends InvalidInput {
         });
   }
 
-  /** Arguments that every method with targets refuses. */
+  /** Adds arguments that every method with targets rejects. */
   protected static void addTargetCases(List<Case> cases, String name, LayerCall call) {
     addTargetCases(cases, name, call, new long[][] {{1}, {3}, {2, 1}, {}});
   }
 
-  /** As above, with the dimensions of targets that do not fit. */
+  /**
+   * Adds arguments that every method with targets rejects, with these wrong dimensions of targets.
+   */
   protected static void addTargetCases(
       List<Case> cases, String name, LayerCall call, long[][] wrong) {
     addLayerCase(

@@ -16,7 +16,7 @@ import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.kernels.KernelWorkers;
 import org.blocksparse.internal.kernels.Kernels;
 
-/** Every kind of kernels that this machine can run: what a contract has to hold for. */
+/** Every kind of kernels that this machine can run, each of which must meet the contracts. */
 public record KernelsUnderTest(String name, Kernels kernels) {
   private static final List<KernelsUnderTest> ALL =
       KernelChoice.available().entrySet().stream()
@@ -24,16 +24,16 @@ public record KernelsUnderTest(String name, Kernels kernels) {
           .toList();
 
   /**
-   * The Java reference and, with the native library, the tiles of each instruction set, OpenBLAS,
-   * and the choices between the two.
+   * Returns the Java reference and, with the native library, the tiles of each instruction set,
+   * OpenBLAS, and the choices between the two.
    */
   public static List<KernelsUnderTest> all() {
     return ALL;
   }
 
   /**
-   * Those that differ in products with blocks of a size: all but the choices that are always tiles
-   * there.
+   * Returns the kernels that differ in products with blocks of a size: all but the choices that are
+   * always tiles there.
    */
   public static List<KernelsUnderTest> forBlocks(long size1, long size2) {
     return ALL.stream()
@@ -41,12 +41,12 @@ public record KernelsUnderTest(String name, Kernels kernels) {
         .toList();
   }
 
-  /** The choices that may be OpenBLAS for products with blocks of a size. */
+  /** Returns the choices that may be OpenBLAS for products with blocks of a size. */
   public static List<KernelsUnderTest> choicesForBlocks(long size1, long size2) {
     return forBlocks(size1, size2).stream().filter(KernelsUnderTest::isChoice).toList();
   }
 
-  /** Each instruction set once, for what OpenBLAS has no part in: bags, narrow weights. */
+  /** Returns each instruction set once, for operations without OpenBLAS: bags, narrow weights. */
   public static Collection<KernelsUnderTest> instructionSets() {
     Map<String, KernelsUnderTest> bySet = new LinkedHashMap<>();
     ALL.forEach(kernels -> bySet.putIfAbsent(kernels.kernels.instructionSet(), kernels));
@@ -57,7 +57,7 @@ public record KernelsUnderTest(String name, Kernels kernels) {
     return kernels.mayUseBlas() && !name.equals("OpenBLAS");
   }
 
-  /** Only then there is scratch for the products. */
+  /** Returns whether the choice may be OpenBLAS: only then do products have scratch. */
   private boolean mayChooseBlas(long size1, long size2) {
     int isa = NativeLibrary.isaOf(kernels.instructionSet());
     int m = Math.toIntExact(size1);
@@ -67,7 +67,10 @@ public record KernelsUnderTest(String name, Kernels kernels) {
         > 0;
   }
 
-  /** The common workers over these kernels: for plans, layers, and all else that takes workers. */
+  /**
+   * Returns the common workers over these kernels: for plans, layers, and all else that takes
+   * workers.
+   */
   public Workers workers() {
     return KernelWorkers.of(kernels);
   }

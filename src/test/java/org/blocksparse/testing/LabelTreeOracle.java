@@ -6,12 +6,11 @@ import static org.blocksparse.testing.Bounded.U;
 import java.util.Arrays;
 
 /**
- * The label tree in float64, decision by decision, with the error that a float computation may
- * make.
+ * The label tree in float64, decision by decision, with the error bounds of a float computation.
  *
- * <p>If a logit is off by d, the logarithm of its sigmoid is off by at most d times what the
- * sigmoid lacks to 1, at the end of the interval where that is most. Then there are the ulp that
- * {@code blocksparse_block_probabilities_f32} is allowed: 4 of a sigmoid, 6 of its logarithm.
+ * <p>If a logit is off by d, the logarithm of its sigmoid is off by at most d times one minus the
+ * sigmoid, at the end of the interval where that is largest. In addition, {@code
+ * blocksparse_block_probabilities_f32} is allowed 4 ulp for a sigmoid and 6 for its logarithm.
  */
 public final class LabelTreeOracle {
   /** The minimized loss. */
@@ -22,12 +21,12 @@ public final class LabelTreeOracle {
     return z < 0 ? Math.exp(z) / (1 + Math.exp(z)) : 1 / (1 + Math.exp(-z));
   }
 
-  /** log(1 + exp(z)), the loss of what is not there. */
+  /** Returns log(1 + exp(z)), the loss of a negative. */
   private static double softplus(double z) {
     return Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
   }
 
-  /** A decision with logit z, which may be off by d. */
+  /** A decision with logit z and its error bound d. */
   private record Decision(double z, double d) {
     Decision opposite() {
       return new Decision(-z, d);
@@ -45,7 +44,7 @@ public final class LabelTreeOracle {
       return sigmoid(z);
     }
 
-    /** How far the probability may be off, relative to it. */
+    /** Returns the relative error bound of the probability. */
     double relativeBound() {
       return Math.expm1(d * sigmoid(d - z)) + 8 * U;
     }
@@ -59,7 +58,7 @@ public final class LabelTreeOracle {
   private final Decision[][][] ofSlots;
 
   /**
-   * An oracle.
+   * Makes an oracle.
    *
    * @param targets for each row its targets; the single ones of the problem do not matter
    */
@@ -94,7 +93,7 @@ public final class LabelTreeOracle {
     return ofSlots[row][p.classOf()[output]][slotOf[output]];
   }
 
-  /** (batch, outputs) */
+  /** Returns the probabilities, (batch, outputs). */
   public Bounded probabilities() {
     Bounded result = Bounded.zeros(p.batch(), p.outputs());
     for (int at = 0; at < result.values().length; at++) {
@@ -109,7 +108,7 @@ public final class LabelTreeOracle {
     return result;
   }
 
-  /** (batch, outputs) */
+  /** Returns the log probabilities, (batch, outputs). */
   public Bounded logProbabilities() {
     Bounded result = Bounded.zeros(p.batch(), p.outputs());
     for (int at = 0; at < result.values().length; at++) {
@@ -125,7 +124,10 @@ public final class LabelTreeOracle {
     return result;
   }
 
-  /** The same of given outputs: for each row those of {@code outputs}, one after the other. */
+  /**
+   * Returns the log probabilities of given outputs: for each row those of {@code outputs}, one
+   * after the other.
+   */
   public Bounded logProbabilitiesOf(int[][] outputs) {
     Bounded all = logProbabilities();
     Bounded result = Bounded.zeros(Arrays.stream(outputs).mapToInt(row -> row.length).sum());
@@ -148,7 +150,7 @@ public final class LabelTreeOracle {
     return weights;
   }
 
-  /** The loss alone, by its definition. */
+  /** Returns the loss alone, by its definition. */
   public double loss(Loss loss) {
     double[] weights = weights(loss);
     double sum = 0;
@@ -175,12 +177,12 @@ public final class LabelTreeOracle {
     return Arrays.stream(targets[row]).anyMatch(target -> target == output);
   }
 
-  /** Whether a row opens a class. */
+  /** Returns whether a row opens a class. */
   public boolean opens(int row, int c) {
     return Arrays.stream(targets[row]).anyMatch(target -> p.classOf()[target] == c);
   }
 
-  /** Loss and gradients on their way. */
+  /** The accumulated loss and gradients. */
   private final class Sums {
     final int features = p.features();
     final BoundedSum x = new BoundedSum(2 * p.classes() + p.slots() + 4, p.batch(), p.features());
@@ -221,7 +223,7 @@ public final class LabelTreeOracle {
     }
   }
 
-  /** Loss and gradients, row by row. */
+  /** Returns the loss and its gradients, row by row. */
   public SoftmaxOracle.Gradients gradients(Loss loss) {
     Sums sums = new Sums();
     double[] weights = weights(loss);

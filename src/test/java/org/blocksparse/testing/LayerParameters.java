@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import java.util.List;
 import org.blocksparse.softmax.TwoLevelLayer;
 
-/** The parameters that a layer had at some time: W1, b1, W2, b2. */
+/** The parameters of a layer at some time: W1, b1, W2, b2. */
 public record LayerParameters(List<float[]> values) {
   public static LayerParameters of(TwoLevelLayer<?> layer) {
     return new LayerParameters(
@@ -17,7 +17,7 @@ public record LayerParameters(List<float[]> values) {
             layer.b2().toArray()));
   }
 
-  /** Fails unless a layer has the same, bit by bit. */
+  /** Fails unless a layer has the same parameters, bit by bit. */
   public void assertSame(String when, TwoLevelLayer<?> layer) {
     List<float[]> actual = of(layer).values;
     for (int p = 0; p < values.size(); p++) {

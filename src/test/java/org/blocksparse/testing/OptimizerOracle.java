@@ -7,13 +7,13 @@ import java.util.List;
 import org.blocksparse.Optimizer;
 
 /**
- * Steps of an optimizer on one parameter in float64. Its state between the steps is kept as
- * intervals, since gradients are known up to their error only.
+ * Steps of an optimizer on one parameter in float64. Its state between the steps is stored as
+ * intervals, since gradients are known only up to their error.
  */
 public final class OptimizerOracle {
-  /** The rules and their numbers. */
+  /** A rule with its numbers. */
   public record Rule(Kind kind, float rate, float decay, float beta1, float beta2, float epsilon) {
-    /** Some of every kind. */
+    /** Rules of every kind. */
     public static final List<Rule> VARIOUS =
         List.of(
             new Rule(Kind.SGD, 0.5f, 0, 0, 0, 0),
@@ -23,7 +23,7 @@ public final class OptimizerOracle {
             new Rule(Kind.ADAM, 0.01f, 0, 0.9f, 0.999f, 1e-8f),
             new Rule(Kind.ADAM, 0.01f, 0.125f, 0.5f, 0.75f, 1e-3f));
 
-    /** One of a kind, with numbers as they are used. */
+    /** Returns a rule of a kind, with usual numbers. */
     public static Rule random(Kind kind, Data data) {
       float rate = (float) Math.exp(data.between(-7, -0.5f));
       float decay = data.below(2) == 0 ? 0 : data.between(0, 0.5f);
@@ -36,7 +36,7 @@ public final class OptimizerOracle {
       };
     }
 
-    /** As the library has it. */
+    /** Returns the optimizer of the library. */
     public Optimizer optimizer() {
       Optimizer optimizer =
           switch (kind) {
@@ -47,13 +47,13 @@ public final class OptimizerOracle {
       return decay == 0 ? optimizer : optimizer.withDecay(decay);
     }
 
-    /** The same for biases, which do not decay. */
+    /** Returns the rule for biases, which do not decay. */
     public Rule ofBiases() {
       return new Rule(kind, rate, 0, beta1, beta2, epsilon);
     }
   }
 
-  /** For each element whether its part of the whole is set; parts are of equal size. */
+  /** Returns, for each element, whether its part of the whole is set; parts have equal size. */
   public static boolean[] touched(boolean[] parts, int size) {
     boolean[] touched = new boolean[size];
     for (int i = 0; i < size; i++) {
@@ -62,7 +62,7 @@ public final class OptimizerOracle {
     return touched;
   }
 
-  /** How a parameter follows its gradient. */
+  /** The kind of a rule. */
   public enum Kind {
     SGD,
     ADAGRAD,
@@ -86,7 +86,7 @@ public final class OptimizerOracle {
   }
 
   /**
-   * The parameter after a step.
+   * Returns the parameter after a step.
    *
    * @param touched which elements take part; the others must not change by a bit
    * @param roundings of a gradient that is added to its parameter in place
@@ -113,13 +113,14 @@ public final class OptimizerOracle {
               + roundings
                   * U
                   * (Math.abs(w[i]) + Math.max(Math.abs(change[0]), Math.abs(change[1])))
-              // Below the smallest normal number a rounding costs half of the smallest of all.
+              // Below the smallest normal number, a rounding error is up to half of the smallest
+              // number.
               + (1 + roundings / 2.0) * Float.MIN_VALUE;
     }
     return result;
   }
 
-  /** Smallest and largest change that a gradient in [low, high] can bring. */
+  /** Returns the smallest and the largest change for a gradient in [low, high]. */
   private double[] change(int i, double low, double high) {
     double squareLow = low <= 0 && high >= 0 ? 0 : Math.min(low * low, high * high);
     double squareHigh = Math.max(low * low, high * high);
@@ -167,8 +168,8 @@ public final class OptimizerOracle {
   }
 
   /**
-   * A gradient of parts that are clipped one by one: each scaled down to the norm allowed, which is
-   * known up to the gradient's error.
+   * Returns a gradient of parts that are clipped one by one: each is scaled down to the allowed
+   * norm, which is known up to the gradient's error.
    *
    * @param part the elements of each
    */

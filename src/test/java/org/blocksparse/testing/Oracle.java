@@ -5,21 +5,20 @@ import java.util.Arrays;
 import org.blocksparse.testing.BlockProblem.Sizes;
 
 /**
- * Theano's loops in float64, one product at a time, with the error that a float computation of the
- * same sums may make in any order: k * 2^-24 * sum |h| |W|, where k is the number of roundings on
- * the way.
+ * Theano's loops in float64, one product at a time, with the error bound of a float computation of
+ * the same sums in any order: k * 2^-24 * sum |h| |W|, where k is the number of roundings.
  *
- * <p>Shares no code with the library: no schedule, no tensor, no kernel.
+ * <p>It shares no code with the library: no schedule, no tensor, no kernel.
  */
 public final class Oracle {
   private Oracle() {}
 
-  /** What SparseBlockGemv makes of o. */
+  /** Returns the result of SparseBlockGemv on o. */
   public static Bounded gemv(BlockProblem p) {
     return gemv(p, p.o());
   }
 
-  /** What SparseBlockDot gives. */
+  /** Returns the result of SparseBlockDot. */
   public static Bounded dot(BlockProblem p) {
     Sizes s = p.sizes();
     float[] start = new float[s.batch() * s.oWin() * s.oSize()];
@@ -55,7 +54,7 @@ public final class Oracle {
     return out;
   }
 
-  /** The gradient with respect to h. */
+  /** Returns the gradient with respect to h. */
   public static Bounded gradH(BlockProblem p) {
     Sizes s = p.sizes();
     Bounded out = Bounded.zeros(s.h());
@@ -82,17 +81,17 @@ public final class Oracle {
     return out;
   }
 
-  /** The gradient with respect to W. */
+  /** Returns the gradient with respect to W. */
   public static Bounded gradW(BlockProblem p) {
     return outer(p, new float[p.W().length], 1);
   }
 
-  /** What SparseBlockOuter makes of W, with x = h and y = gradOut. */
+  /** Returns the result of SparseBlockOuter on W, with x = h and y = gradOut. */
   public static Bounded outer(BlockProblem p, float alpha) {
     return outer(p, p.W(), alpha);
   }
 
-  /** Sums of products, with what their bounds need. */
+  /** Sums of products, with the terms of their bounds. */
   private static final class Sums {
     private final Bounded out;
     private final double[] magnitude;
@@ -110,14 +109,16 @@ public final class Oracle {
       roundings[to]++;
     }
 
-    /** Start, with alpha times the sums added; an element without a term is not even rounded. */
+    /**
+     * Returns the start plus alpha times the sums; an element without a term is not even rounded.
+     */
     Bounded addedTo(float[] start, float alpha) {
       for (int to = 0; to < start.length; to++) {
         if (roundings[to] == 0) {
           out.values()[to] = start[to];
           continue;
         }
-        // Alpha is one more rounding, the addition to the start another.
+        // Alpha adds one rounding, and the addition to the start another.
         set(
             out,
             to,
@@ -150,12 +151,12 @@ public final class Oracle {
     return sums.addedTo(start, alpha);
   }
 
-  /** The gradient with respect to b. */
+  /** Returns the gradient with respect to b. */
   public static Bounded gradB(BlockProblem p) {
     return addGradB(p, new float[p.b().length], 1);
   }
 
-  /** The result of addGradB. */
+  /** Returns the result of addGradB. */
   public static Bounded addGradB(BlockProblem p, float alpha) {
     return addGradB(p, p.b(), alpha);
   }
@@ -174,7 +175,7 @@ public final class Oracle {
   }
 
   /**
-   * A bias of input blocks, (iBlocks, oSize), plus alpha times its gradient.
+   * Returns a bias of input blocks, (iBlocks, oSize), plus alpha times its gradient.
    *
    * @param gate (batch, iWin)
    */
@@ -195,7 +196,7 @@ public final class Oracle {
     return sums.addedTo(start, alpha);
   }
 
-  /** The gradient with respect to the gate of a bias of input blocks. */
+  /** Returns the gradient with respect to the gate of a bias of input blocks. */
   public static Bounded gradGate(BlockProblem p, float[] bias) {
     Sizes s = p.sizes();
     Bounded out = Bounded.zeros(s.batch(), s.iWin());
@@ -221,7 +222,7 @@ public final class Oracle {
     out.bounds()[at] = roundings * (Bounded.U * magnitude + Float.MIN_VALUE);
   }
 
-  /** The values of a scalar loss sum(gradOut * dot), for numeric gradients. */
+  /** Returns the value of a scalar loss sum(gradOut * dot), for numeric gradients. */
   public static double lossOfDot(BlockProblem p) {
     double[] out = dot(p).values();
     double loss = 0;
@@ -231,7 +232,7 @@ public final class Oracle {
     return loss;
   }
 
-  /** The elements of a table that rows of it name, for tests that change what is not named. */
+  /** Returns the elements of a table in named rows, for tests that change all others. */
   public static boolean[] named(int[] indices, int bound) {
     boolean[] named = new boolean[bound];
     Arrays.stream(indices).forEach(index -> named[index] = true);

@@ -6,23 +6,23 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** The memory of this process as the system sees it. */
+/** The memory of this process as the system reports it. */
 public final class ProcessMemory {
   private static final Path STATUS = Path.of("/proc/self/status");
 
   private ProcessMemory() {}
 
-  /** Whether the system shows it. */
+  /** Returns whether the system reports it. */
   public static boolean isKnown() {
     return Files.exists(STATUS);
   }
 
-  /** The resident bytes. */
+  /** Returns the resident bytes. */
   public static long residentBytes() {
     return value("VmRSS:");
   }
 
-  /** The largest number of resident bytes so far. */
+  /** Returns the largest number of resident bytes so far. */
   public static long peakBytes() {
     return value("VmHWM:");
   }

@@ -9,13 +9,16 @@ import java.util.Arrays;
 import java.util.Objects;
 import java.util.Set;
 
-/** A public method with its arguments, and the object that has it unless it is static. */
+/** A public method with its arguments, and its owner unless it is static. */
 public record PublicCall(PublicMethod called, Object owner, Object[] arguments) {
   /** The JVM's messages for arrays that do not fit. */
   private static final Set<String> OF_THE_HEAP =
       Set.of("Java heap space", "Requested array size exceeds VM limit");
 
-  /** A call with arguments chosen at random; without an owner where nothing of its type is kept. */
+  /**
+   * Returns a call with arguments chosen at random; without an owner if nothing of its type is
+   * kept.
+   */
   public static PublicCall of(PublicMethod called, RandomArguments arguments) {
     Method method = called.method();
     boolean saves = method.getName().startsWith("save") || method.getName().startsWith("write");
@@ -31,12 +34,12 @@ public record PublicCall(PublicMethod called, Object owner, Object[] arguments) 
     return new PublicCall(called, owner, values);
   }
 
-  /** Whether it can be made: there is an owner, or none is needed. */
+  /** Returns whether the call can be made: there is an owner, or none is needed. */
   public boolean hasOwner() {
     return owner != null || called.isStatic();
   }
 
-  /** Makes the call, and returns what it gave. */
+  /** Makes the call, and returns its result. */
   public Object make() throws InvocationTargetException {
     try {
       return called.method().invoke(owner, arguments);
@@ -45,7 +48,7 @@ public record PublicCall(PublicMethod called, Object owner, Object[] arguments) 
     }
   }
 
-  /** Makes the call; if it gives an object of the library, that is an argument of later calls. */
+  /** Makes the call; a resulting object of the library becomes an argument of later calls. */
   public void makeAndKeep(RandomArguments others) throws InvocationTargetException {
     Object result = make();
     if (result != null && PublicTypes.areIn(result.getClass())) {
@@ -53,7 +56,7 @@ public record PublicCall(PublicMethod called, Object owner, Object[] arguments) 
     }
   }
 
-  /** Makes the call if it can be made, as {@link #makeAndKeep}; whether it succeeded. */
+  /** Makes the call if possible, like {@link #makeAndKeep}. Returns whether it succeeded. */
   public boolean succeeds(RandomArguments others) {
     try {
       if (hasOwner()) {
@@ -65,12 +68,12 @@ public record PublicCall(PublicMethod called, Object owner, Object[] arguments) 
     }
   }
 
-  /** Whether an object is the owner or an argument. */
+  /** Returns whether an object is the owner or an argument. */
   public boolean names(Object object) {
     return owner == object || Arrays.asList(arguments).contains(object);
   }
 
-  /** The flaw of a call's exception; null if it is ours and names the error. */
+  /** Returns the flaw of a call's exception; null if it is ours and names the error. */
   public static String flaw(Throwable thrown) {
     String message = Objects.requireNonNullElse(thrown.getMessage(), "");
     boolean ofOurs =
@@ -79,7 +82,7 @@ public record PublicCall(PublicMethod called, Object owner, Object[] arguments) 
             || thrown.getClass() == IndexOutOfBoundsException.class
             || thrown instanceof NullPointerException
             || thrown instanceof UnsupportedOperationException
-            || thrown.getClass() == ArithmeticException.class // a loss that is no number
+            || thrown.getClass() == ArithmeticException.class // the loss is NaN
             || thrown instanceof IOException
             || (thrown instanceof OutOfMemoryError
                 && (message.startsWith("cannot ") || OF_THE_HEAP.contains(message)));

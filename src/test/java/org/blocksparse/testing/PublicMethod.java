@@ -20,18 +20,18 @@ import org.blocksparse.softmax.LayerPart;
 import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
- * A public method of the library, of a type that there are objects of; what two types inherit is a
- * method of each of them.
+ * A public method of the library, of a type with objects; a method that two types inherit counts
+ * for each of them.
  *
  * @param targets what a layer of two levels, its builder or its part takes as targets; a generic
  *     type has its methods once for each; of a holder, the models; null: the type takes none
  */
 public record PublicMethod(Class<?> type, Class<?> targets, Method method) {
-  /** These measure, or take an address on the caller's word, or are the compiler's. */
+  /** These measure, trust an address of the caller, or belong to the compiler. */
   private static final List<String> LEFT_OUT =
       List.of("wrapAddress", "packAddress", "main", "describe", "selfTest", "valueOf");
 
-  /** All, for tests of all of them, but those that need JavaCPP's types. */
+  /** Returns all public methods except those that need JavaCPP's types. */
   public static List<PublicMethod> all() {
     List<PublicMethod> methods = new ArrayList<>();
     for (Class<?> type : PublicTypes.all()) {
@@ -65,7 +65,7 @@ public record PublicMethod(Class<?> type, Class<?> targets, Method method) {
             : type == LabelTree.class ? SparseRows.class : null);
   }
 
-  /** The types of the parameters, with those that the targets stand for. */
+  /** Returns the types of the parameters, with the targets in place of type variables. */
   public Class<?>[] parameterTypes() {
     Class<?>[] types = method.getParameterTypes();
     for (int i = 0; i < types.length; i++) {

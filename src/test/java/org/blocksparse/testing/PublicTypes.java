@@ -18,7 +18,7 @@ import java.util.TreeSet;
 import java.util.stream.Stream;
 import org.blocksparse.Backend;
 
-/** The public types of the packages that the module exports to everybody. */
+/** The public types of the packages that the module exports to all. */
 public final class PublicTypes {
   private static final Set<String> PACKAGES = new TreeSet<>();
   private static final List<Class<?>> ALL = new ArrayList<>();
@@ -77,18 +77,21 @@ public final class PublicTypes {
     }
   }
 
-  /** Whether a class is in one of these packages. */
+  /** Returns whether a class is in one of these packages. */
   public static boolean areIn(Class<?> type) {
     return PACKAGES.contains(type.getPackageName());
   }
 
-  /** Whether there are objects of a type: it is a class, or sealed with a hidden implementation. */
+  /** Returns whether a type has objects: it is a class, or sealed with a hidden implementation. */
   public static boolean haveObjects(Class<?> type) {
     return !Modifier.isAbstract(type.getModifiers())
         || (type.isSealed() && Stream.of(type.getPermittedSubclasses()).noneMatch(ALL::contains));
   }
 
-  /** The type that users know an object as: its class, or the type that its class implements. */
+  /**
+   * Returns the type of an object that users know: its class, or the type that its class
+   * implements.
+   */
   public static Class<?> of(Object object) {
     Class<?> type = object.getClass();
     return areIn(type)
@@ -99,7 +102,7 @@ public final class PublicTypes {
             .orElse(type);
   }
 
-  /** All of them, by package and name. */
+  /** Returns all of them, by package and name. */
   public static List<Class<?>> all() {
     return ALL;
   }

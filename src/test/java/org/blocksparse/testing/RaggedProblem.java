@@ -27,12 +27,14 @@ public record RaggedProblem(
     float[] o,
     float[] gradOut) {
 
-  /** Called for each (row of h, row of the output) of the same sample. */
+  /** A function of each (row of h, row of the output) of the same sample. */
   private interface Pair {
     void accept(int input, int output);
   }
 
-  /** A problem of samples with windows of 0 to {@code mostInputs} and {@code mostOutputs}. */
+  /**
+   * Returns a problem of samples with windows of 0 to {@code mostInputs} and {@code mostOutputs}.
+   */
   public static RaggedProblem random(
       Data data,
       Numbers numbers,
@@ -105,7 +107,7 @@ public record RaggedProblem(
     return ((inputIdx[input] * oBlocks + outputIdx[output]) * iSize + p) * oSize + q;
   }
 
-  /** Sums of products in float64, and what their error may be. */
+  /** Sums of products in float64, and their error bounds. */
   private static final class Sums {
     private final long[] shape;
     private final float[] start;
@@ -127,7 +129,7 @@ public record RaggedProblem(
       terms[to]++;
     }
 
-    /** start + alpha * sums; what no product was added to is as it was. */
+    /** Returns start + alpha * sums; elements without a product are unchanged. */
     Bounded plus(double alpha) {
       Bounded out = Bounded.zeros(shape);
       for (int to = 0; to < start.length; to++) {
@@ -142,12 +144,12 @@ public record RaggedProblem(
     }
   }
 
-  /** What SparseBlockGemv makes of o. */
+  /** Returns the result of SparseBlockGemv on o. */
   public Bounded gemv() {
     return product(o);
   }
 
-  /** What SparseBlockDot gives. */
+  /** Returns the result of SparseBlockDot. */
   public Bounded dot() {
     float[] start = new float[o.length];
     for (int j = 0; j < outputIdx.length; j++) {
@@ -169,12 +171,12 @@ public record RaggedProblem(
     return out.plus(1);
   }
 
-  /** The gradient with respect to h. */
+  /** Returns the gradient with respect to h. */
   public Bounded gradH() {
     return addGradH(new float[h.length], 1);
   }
 
-  /** The result of addGradH for a tensor like h. */
+  /** Returns the result of addGradH for a tensor like h. */
   public Bounded addGradH(float[] start, float alpha) {
     Sums out = new Sums(shapeOfH(), start);
     forEachPair(
@@ -188,12 +190,12 @@ public record RaggedProblem(
     return out.plus(alpha);
   }
 
-  /** The gradient with respect to W. */
+  /** Returns the gradient with respect to W. */
   public Bounded gradW() {
     return outer(new float[W.length], 1);
   }
 
-  /** What SparseBlockOuter makes of W, with x = h and y = gradOut. */
+  /** Returns the result of SparseBlockOuter on W, with x = h and y = gradOut. */
   public Bounded outer(float alpha) {
     return outer(W, alpha);
   }
@@ -211,12 +213,12 @@ public record RaggedProblem(
     return out.plus(alpha);
   }
 
-  /** The gradient with respect to b. */
+  /** Returns the gradient with respect to b. */
   public Bounded gradB() {
     return addGradB(new float[b.length], 1);
   }
 
-  /** The result of addGradB. */
+  /** Returns the result of addGradB. */
   public Bounded addGradB(float alpha) {
     return addGradB(b, alpha);
   }
@@ -231,10 +233,13 @@ public record RaggedProblem(
     return out.plus(alpha);
   }
 
-  /** What InputBias.addGradBias makes of a bias, (iBlocks, oSize); a gate for each row of h. */
+  /**
+   * Returns the result of InputBias.addGradBias on a bias, (iBlocks, oSize), with a gate for each
+   * row of h.
+   */
   public Bounded addGradInputBias(float[] bias, float[] gate, float alpha) {
     Sums out = new Sums(new long[] {iBlocks, oSize}, bias);
-    for (int block : inputIdx) { // also of a sample without outputs
+    for (int block : inputIdx) { // samples without outputs count, too
       for (int q = 0; q < oSize; q++) {
         out.add(block * oSize + q, 0);
       }
@@ -248,7 +253,7 @@ public record RaggedProblem(
     return out.plus(alpha);
   }
 
-  /** What InputBias.addGradGate makes of a tensor with an element for each row of h. */
+  /** Returns the result of InputBias.addGradGate on a tensor with an element for each row of h. */
   public Bounded addGradGate(float[] start, float[] bias, float alpha) {
     Sums out = new Sums(new long[] {inputIdx.length}, start);
     forEachPair(
@@ -260,7 +265,7 @@ public record RaggedProblem(
     return out.plus(alpha);
   }
 
-  /** The value of a scalar loss sum(gradOut * dot), for numeric gradients. */
+  /** Returns the value of a scalar loss sum(gradOut * dot), for numeric gradients. */
   public double lossOfDot() {
     double[] out = dot().values();
     double loss = 0;

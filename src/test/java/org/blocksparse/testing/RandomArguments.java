@@ -74,16 +74,15 @@ import org.blocksparse.softmax.LayerPart;
 import org.blocksparse.softmax.Loss;
 
 /**
- * An argument for any parameter of the public API, right or wrong. Every size is 3 where it is
- * right, so that many calls of arguments chosen without thought succeed; objects that calls gave
- * are arguments of later ones.
+ * Arguments for any parameter of the public API, valid or invalid. Every valid size is 3, so that
+ * many calls with random arguments succeed; results of calls become arguments of later ones.
  */
 public final class RandomArguments {
   private static final int SIZE = 3;
   private static final int OUTPUTS = SIZE * SIZE;
   private static final int KEPT = 24;
 
-  /** Right files, of all kinds. */
+  /** Valid files of all kinds. */
   private static final List<String> FILES =
       List.of(
           "mapped", "tensors", "tree", "linear", "experts", "bag", "state", "classes", "array",
@@ -120,7 +119,7 @@ public final class RandomArguments {
     return values.get(below(values.size()));
   }
 
-  /** An argument; null now and then, and where nothing of its type was made. */
+  /** Returns an argument; null now and then, and if nothing of its type exists. */
   public Object of(Class<?> type, Type generic) {
     if (!type.isPrimitive() && below(60) == 0) {
       return null;
@@ -153,7 +152,7 @@ public final class RandomArguments {
     return maker != null ? maker.get() : these.isEmpty() ? null : oneOf(these);
   }
 
-  /** Whether arguments of a type can be made, or come from other calls. */
+  /** Returns whether arguments of a type can be made, or come from other calls. */
   public boolean knows(Class<?> type) {
     return type.isEnum()
         || type == List.class
@@ -162,12 +161,12 @@ public final class RandomArguments {
         || kept.containsKey(type);
   }
 
-  /** The key of generic types: their targets as well. */
+  /** Returns the key of a type; for generic types, with their targets. */
   private static Object key(Class<?> type, Class<?> targets) {
     return type.getTypeParameters().length == 0 ? type : List.of(type, targets);
   }
 
-  /** An object of a type, or of a generic type for targets; null where there is none. */
+  /** Returns an object of a type, or of a generic type for targets; null if there is none. */
   public Object owner(Class<?> type, Class<?> targets) {
     if (type.getTypeParameters().length == 0) {
       return of(type, null);
@@ -181,7 +180,7 @@ public final class RandomArguments {
   }
 
   /**
-   * Keeps what a call gave, in place of another of its type where there are enough.
+   * Keeps the result of a call, in place of another of its type if there are enough.
    *
    * @param targets of the call
    */
@@ -195,7 +194,7 @@ public final class RandomArguments {
     }
   }
 
-  /** All that is kept of a type, with any targets. */
+  /** Returns all kept objects of a type, with any targets. */
   public <T> List<T> kept(Class<T> type) {
     return kept.entrySet().stream()
         .filter(each -> each.getKey().equals(type) || isGeneric(each.getKey(), type))
@@ -238,7 +237,7 @@ public final class RandomArguments {
     makers.put(Path.class, () -> below(2) == 0 ? fileToWrite() : folder.resolve(oneOf(FILES)));
   }
 
-  /** A path that a call may write; what the mapped tensors are of stays. */
+  /** Returns a path that a call may write; the files of the mapped tensors stay. */
   public Path fileToWrite() {
     return below(8) == 0 ? folder : folder.resolve(oneOf(List.of("a", "b", "no/file")));
   }
@@ -283,12 +282,12 @@ public final class RandomArguments {
     int[] indices = new int[oneOf(List.of(0, 1, 3, 3, 4, 9, 9))];
     Arrays.setAll(indices, i -> index());
     if (below(3) == 0) {
-      Arrays.sort(indices); // offsets of rows
+      Arrays.sort(indices); // makes them offsets of rows
     }
     return indices;
   }
 
-  /** Dimensions, or an index, which are both small. */
+  /** Returns dimensions or an index, both of small numbers. */
   private long[] dimensions() {
     long[] dimensions = new long[below(40) == 0 ? 0 : 1 + below(4)];
     Arrays.fill(dimensions, below(60) == 0 ? Long.MAX_VALUE : below(3) == 0 ? index() : SIZE);
@@ -370,7 +369,7 @@ public final class RandomArguments {
     try {
       return part.toBytes();
     } catch (IllegalStateException e) {
-      return new byte[0]; // closed, or not finite
+      return new byte[0]; // the part is closed, or not finite
     }
   }
 
@@ -437,7 +436,7 @@ public final class RandomArguments {
     keep(gate.route(FloatTensor.zeros(3, 3)));
   }
 
-  /** Memory that cannot be written: a model's, and tensors of each rank, which stay. */
+  /** Keeps read-only memory: a model's, and tensors of each rank. */
   private void keepMapped() throws IOException {
     Path file = folder.resolve("mapped");
     kept(HierarchicalSoftmax.class).get(0).save(file);
@@ -458,7 +457,7 @@ public final class RandomArguments {
     }
   }
 
-  /** Those that are read alone. */
+  /** Writes the files that are only read. */
   private void writeFiles() throws IOException {
     Path model = folder.resolve("gguf");
     Files.write(model, ggufBytes());
@@ -496,7 +495,7 @@ public final class RandomArguments {
     NpzFile.write(folder.resolve("archive"), Map.of("a", floats, "b", ints));
   }
 
-  /** Matrices with names of {@link #text}, and the experts of block 0. */
+  /** Returns matrices with names of {@link #text}, and the experts of block 0. */
   private static byte[] ggufBytes() {
     return GgufBytes.of(6, 0)
         .tensor("a", GgufBytes.F32, 0, SIZE, SIZE)

@@ -24,13 +24,13 @@ import org.blocksparse.softmax.TwoLevelLayer;
 import org.blocksparse.testing.Data.Numbers;
 
 /**
- * A random layer with a batch, and all log probabilities that it gives. Numbers are small integers
- * times powers of two: products are exact whatever their shape, so a full sort has the same bits as
- * a search, and ties are everywhere.
+ * A random layer with a batch, and all its log probabilities. Numbers are small integers times
+ * powers of two: products are exact whatever their shape, so a full sort has the same bits as a
+ * search, and ties are everywhere.
  */
 public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoCloseable {
   /**
-   * How large a problem is, and on which kernels.
+   * The sizes of a problem, and its kernels.
    *
    * @param more outputs beyond one for each class
    * @param peak what biases of classes are multiplied by
@@ -39,7 +39,7 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
    */
   public record Sizes(
       KernelsUnderTest kernels, int batch, int classes, int more, int peak, int spread) {
-    /** Random ones, of up to that many rows. */
+    /** Returns random sizes, of up to that many rows. */
     public static Arbitrary<Sizes> of(int mostRows) {
       return Combinators.combine(
               Arbitraries.of(KernelsUnderTest.all()),
@@ -51,7 +51,7 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
           .as(Sizes::new);
     }
 
-    /** The same with another spread. */
+    /** Returns the same with another spread. */
     public Sizes withSpread(int other) {
       return new Sizes(kernels, batch, classes, more, peak, other);
     }
@@ -60,9 +60,9 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
   /** A kind of row of x; one problem has rows of all requested kinds. */
   private enum Row {
     INTEGERS,
-    /** All logits are biases, most of them equal. */
+    /** Zeros: all logits are biases, most of them equal. */
     ZEROS,
-    /** One of a few outputs has all of the probability. */
+    /** Large numbers: one of a few outputs has all of the probability. */
     LARGE;
 
     void fill(float[] x, int begin, int end) {
@@ -77,7 +77,7 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
     }
   }
 
-  /** Makes a layer of its parameters. */
+  /** Makes a layer from its parameters. */
   private interface Maker<L> {
     L build(FloatTensor W1, FloatTensor b1, FloatTensor W2, FloatTensor b2);
   }
@@ -135,12 +135,12 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
       return assignment;
     }
 
-    /** (batch, features), in a new tensor. */
+    /** Returns x, (batch, features), in a new tensor. */
     FloatTensor x() {
       return FloatTensor.of(x, batch, features);
     }
 
-    /** A layer of new tensors. */
+    /** Returns a layer of new tensors. */
     <L> L build(Maker<L> maker) {
       int classes = assignment.classCount();
       int slots = assignment.slots();
@@ -153,8 +153,8 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
   }
 
   /**
-   * A search: the likeliest outputs, as long as there are fewer than k of them, with less than a
-   * mass together, and none is less likely than a threshold.
+   * A search for the likeliest outputs: up to k of them, up to a mass, and none less likely than a
+   * threshold.
    */
   public record Wanted(int k, double mass, float threshold) {
     public static Wanted best(int k) {
@@ -170,7 +170,7 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
     }
 
     /**
-     * How many belong into the ranking.
+     * Returns the size of the ranking.
      *
      * @param logProbabilities of outputs, best first
      */
@@ -185,7 +185,7 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
       return size;
     }
 
-    /** Others that are less likely than this do not change the ranking of these. */
+    /** Returns a bound below which other outputs do not change the ranking. */
     double least(float[] logProbabilities) {
       int size = size(logProbabilities);
       boolean enough = size == k || sum(logProbabilities, size) >= mass;
@@ -200,12 +200,12 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
       return sum;
     }
 
-    /** How many classes may be opened if that many are needed by a search one by one. */
+    /** Returns the most classes that a search may open if it needs that many one by one. */
     int mostOpened(int needed, int classes) {
       if (threshold > Float.NEGATIVE_INFINITY) {
-        return needed; // which are known from the beginning
+        return needed; // the classes are known from the beginning
       }
-      // As many as were open before, in each round; from 16 on, it may be the rest at once.
+      // Each round opens as many classes as before; from 16 on, it may open all the rest at once.
       return needed > 16 ? classes : Math.max(needed, 2 * (needed - 1));
     }
   }
@@ -214,7 +214,7 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
   public final FloatTensor x;
   public final float[][] logProbabilities;
 
-  /** Log probabilities of the classes of each row, by float64 sums of their logits. */
+  /** The log probabilities of the classes of each row, by float64 sums of their logits. */
   private final double[][] logOfClasses;
 
   private final UnaryOperator<double[]> link;
@@ -233,7 +233,7 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
     compute();
   }
 
-  /** Of a softmax. */
+  /** Returns a problem of a softmax. */
   public static RankingProblem<HierarchicalSoftmax> softmax(Sizes sizes, Data data) {
     Layer parts = new Layer(sizes, data);
     return new RankingProblem<>(
@@ -246,7 +246,7 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
         RankingProblem::logSoftmax);
   }
 
-  /** Of a label tree. */
+  /** Returns a problem of a label tree. */
   public static RankingProblem<LabelTree> tree(Sizes sizes, Data data) {
     Layer parts = new Layer(sizes, data);
     return new RankingProblem<>(
@@ -291,7 +291,7 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
     return logits;
   }
 
-  /** Makes some rows NaN, and something in some classes, or in few. */
+  /** Makes some rows NaN, and some elements of many classes or of few. */
   public void poison(Data data) {
     int rarity = data.oneOf(5, 40);
     for (int c = 0; c < layer.classCount(); c++) {
@@ -314,7 +314,7 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
     compute();
   }
 
-  /** The outputs of a row whose classes are not poisoned, best first. */
+  /** Returns the outputs of a row whose classes are not poisoned, best first. */
   private int[] rest(int row) {
     return Arrays.stream(sorted(row))
         .filter(output -> !poisoned.get(layer.assignment().classOf(output)))
@@ -329,19 +329,19 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
     return values;
   }
 
-  /** The largest probability that a log probability is the rounded logarithm of. */
+  /** Returns the largest probability whose rounded logarithm is the given one. */
   public static double largest(float logProbability) {
     return Math.exp(((double) logProbability + Math.nextUp(logProbability)) / 2);
   }
 
-  /** The error bound of a logarithm of that size. */
+  /** Returns the error bound of a logarithm of that size. */
   private static double room(double log) {
     return Double.isInfinite(log) ? 0 : 1e-4 * (1 + Math.abs(log));
   }
 
   /**
-   * How many classes a search needs that opens one after the other, the likeliest first; with those
-   * that are as likely as the last, which may come before it.
+   * Returns the number of classes that a search needs if it opens one after the other, the
+   * likeliest first; with those as likely as the last, which may come before it.
    */
   private int needed(int row, Wanted wanted) {
     double[] logs = logOfClasses[row];
@@ -369,8 +369,8 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
   }
 
   /**
-   * A row without NaN where it has to look has the ranking of all that is not NaN; one without a
-   * ranking has looked at NaN, and not without need.
+   * Checks that a row without NaN in the classes it needs has the ranking of all that is not NaN,
+   * and that a row without a ranking has met a NaN in a class it needs.
    */
   public void checkPoisoned(Ranking ranking, int row, Wanted wanted) {
     if (poisonedRows.get(row)) {
@@ -395,7 +395,7 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
     }
   }
 
-  /** The log probability of the last class that was opened. */
+  /** Returns the log probability of the last opened class. */
   private double leastOpened(Ranking ranking, int row) {
     double[] ascending = Arrays.stream(logOfClasses[row]).sorted().toArray();
     int opened = ranking.openedClasses(row);
@@ -408,7 +408,7 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
     assertTrue(opened <= most, "row " + row + ": opened " + opened + " classes, not " + most);
   }
 
-  /** The row has a ranking, of these outputs in this order. */
+  /** Asserts that the row ranks these outputs in this order. */
   public void assertRanks(Ranking ranking, int row, int[] expected) {
     assertTrue(ranking.isDefined(row));
     assertArrayEquals(expected, ranking.outputs(row), "row " + row);
@@ -416,7 +416,10 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
         logProbabilities(row, expected), ranking.logProbabilities(row), 0, "row " + row);
   }
 
-  /** As {@link #checkDrawn} at temperature 1: of a class without NaN, in a row without. */
+  /**
+   * Checks a draw at temperature 1, like {@link #checkDrawn}: of a class without NaN, in a row
+   * without NaN.
+   */
   public void checkPoisonedDraw(int row, int output, double ofClass, double ofSlot) {
     int c = layer.assignment().classOf(output);
     assertFalse(poisonedRows.get(row), "row " + row + " is NaN");
@@ -426,8 +429,8 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
   }
 
   /**
-   * Whether there is a row without a right draw: it is NaN, or a class with NaN is where the number
-   * drawn falls.
+   * Returns whether a row may have no valid draw: the row is NaN, or the number drawn falls on a
+   * class with NaN.
    *
    * @param ofClasses the numbers drawn for the classes, of as many rows as there were before
    */
@@ -447,7 +450,7 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
     return !poisonedRows.isEmpty();
   }
 
-  /** All outputs of a row, best first. */
+  /** Returns all outputs of a row, best first. */
   public int[] sorted(int row) {
     float[] values = logProbabilities[row];
     return IntStream.range(0, values.length)
@@ -457,13 +460,16 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
         .toArray();
   }
 
-  /** The row's ranking is the first of all outputs, and its certificate is right. */
+  /**
+   * Checks that the row's ranking is the beginning of all sorted outputs, and that its certificate
+   * is right.
+   */
   public void check(Ranking ranking, int row, Wanted wanted) {
     int[] sorted = sorted(row);
     int size = wanted.size(logProbabilities(row, sorted));
     assertRanks(ranking, row, Arrays.copyOf(sorted, size));
     checkOpened(ranking, row, wanted);
-    // Every found output is in an opened class: among the likeliest that many.
+    // Every found output is in an opened class, which is among the likeliest.
     double least = leastOpened(ranking, row);
     for (int output : ranking.outputs(row)) {
       double itsClass = logOfClasses[row][layer.assignment().classOf(output)];
@@ -471,7 +477,10 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
     }
   }
 
-  /** The output lies where the numbers drawn fall in the sums of its class and of its slot. */
+  /**
+   * Checks that the output lies where the random numbers fall in the sums of its class and of its
+   * slot.
+   */
   public void checkDrawn(int row, int output, double ofClass, double ofSlot, double temperature) {
     ClassAssignment assignment = layer.assignment();
     int c = assignment.classOf(output);
@@ -504,7 +513,7 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
       before += Math.exp(logs[i] / temperature - all);
     }
     double after = before + Math.exp(logs[index] / temperature - all);
-    // A likely output has a log near 0 at its level, known to a few millionths.
+    // A likely output has a log near 0 at its level, which is known to a few millionths.
     double room = 1e-4;
     assertTrue(
         before - room <= drawn && drawn <= after + room,

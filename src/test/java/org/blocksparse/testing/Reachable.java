@@ -13,15 +13,15 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 
-/** The objects of the library that others refer to, in fields that tests do not see. */
+/** The objects of the library that others reference in private fields. */
 public final class Reachable {
   private static final Map<Class<?>, List<Field>> FIELDS = new ConcurrentHashMap<>();
 
   private Reachable() {}
 
   /**
-   * All of a type, which may be an array, that can be reached by way of objects of the library,
-   * arrays and collections, in the order in which they are met; it goes no further from these.
+   * Returns all objects of a type, which may be an array, that can be reached through objects of
+   * the library, arrays and collections, in the order of discovery; it does not look inside these.
    */
   public static <T> List<T> of(Class<T> type, Object from) {
     Walk<T> walk = new Walk<>(type);
@@ -60,7 +60,7 @@ public final class Reachable {
     }
   }
 
-  /** The fields of objects of a class that may refer to others, inherited ones as well. */
+  /** Returns the fields of a class that may refer to objects, including inherited ones. */
   private static List<Field> fields(Class<?> type) {
     List<Field> fields = new ArrayList<>();
     for (Class<?> each = type; isOfTheLibrary(each); each = each.getSuperclass()) {

@@ -42,7 +42,7 @@ public final class SafeTensorsBytes {
     return put(name, type, data.array(), dims);
   }
 
-  /** The float16 of a number that is one. */
+  /** Returns the float16 of a number that float16 holds exactly. */
   private static short half(float value) {
     int bits = Float.floatToRawIntBits(value);
     int size =
@@ -69,7 +69,7 @@ public final class SafeTensorsBytes {
     return this;
   }
 
-  /** The bytes of a tensor, which may be changed. */
+  /** Returns the bytes of a tensor, which may be changed. */
   public byte[] data(String name) {
     return tensors.get(name).data;
   }

@@ -75,7 +75,7 @@ public final class SafeTensorsOracle {
     }
   }
 
-  /** The number that 16 bits stand for as F16. */
+  /** Returns the number that 16 bits represent as F16. */
   public static float half(short bits) {
     int exponent = (bits >> 10) & 31;
     double magnitude =

@@ -4,7 +4,7 @@ package org.blocksparse.testing;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
 
-/** Runs what is given where the stack is nearly used up. */
+/** Runs tasks where the stack is nearly full. */
 public final class ShortStack {
   private static final int BYTES = 256 << 10;
 
@@ -22,17 +22,17 @@ public final class ShortStack {
     this.task = task;
   }
 
-  /** Runs a task on a thread with a small stack, which is soon filled. */
+  /** Runs a task on a thread with a small stack, which is soon full. */
   public static void onThread(Runnable task) throws InterruptedException, ExecutionException {
     FutureTask<Void> result = new FutureTask<>(task, null);
     Thread thread = new Thread(null, result, "short", BYTES);
-    thread.setDaemon(true); // what hangs ends with the tests
+    thread.setDaemon(true); // hanging threads end with the tests
     thread.start();
     result.get();
   }
 
   /**
-   * Fills the stack of this thread, and runs a task so many frames before its end.
+   * Fills the stack of this thread, and runs a task that many frames before its end.
    *
    * @return whether there was room for it
    */
@@ -41,7 +41,7 @@ public final class ShortStack {
   }
 
   /**
-   * The same several times, with the room of so many frames more each time.
+   * Does this several times, with room for that many frames more each time.
    *
    * @return how many times there was no room for it
    */

@@ -16,24 +16,21 @@ import org.blocksparse.softmax.TwoLevelLayer;
 
 /** The state of an object that later calls depend on, without closed memory. */
 public final class Snapshot {
-  /** As many as metrics of random calls have. */
+  /** As many ranks as metrics of random calls have. */
   private static final int RANKS = 8;
 
-  /** More than any tensor has that tests make without thought. */
+  /** More elements than tensors of random calls have. */
   private static final int MOST_ELEMENTS = 1_000;
 
   private Snapshot() {}
 
-  /**
-   * The bits of all elements, as something that is equal to the same ones; null if it is closed.
-   */
+  /** Returns the bits of all elements, as an object with equality; null if the tensor is closed. */
   public static Object of(Tensor tensor) {
     return tensor.isClosed() ? null : bits(Reachable.of(Storage.class, tensor).get(0));
   }
 
   /**
-   * All of it: the memory and the numbers that it has, the state of their optimizer, and what it
-   * counts and keeps besides.
+   * Returns the whole state: memory and numbers, the state of the optimizer, counters and caches.
    */
   public static Object of(Object object) {
     List<Object> all = new ArrayList<>();
@@ -74,12 +71,12 @@ public final class Snapshot {
     }
   }
 
-  /** With the steps that it has made, which nothing else shows. */
+  /** Returns the bytes of a part with the number of its steps, which nothing else shows. */
   private static Object bytes(LayerPart<?> part) {
     try {
       return ByteBuffer.wrap(part.toBytes());
     } catch (IllegalStateException e) {
-      return null; // closed, or not finite
+      return null; // the part is closed, or not finite
     }
   }
 
@@ -90,7 +87,7 @@ public final class Snapshot {
       try {
         all.add(List.of(metrics.precision(k), metrics.recall(k), metrics.ndcg(k)));
       } catch (IllegalArgumentException e) {
-        return; // beyond the ranks that it counts
+        return; // the rank exceeds those that it counts
       }
     }
   }

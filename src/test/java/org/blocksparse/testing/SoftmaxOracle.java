@@ -7,12 +7,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import org.blocksparse.softmax.SoftmaxGradients;
 
 /**
- * The two-level softmax in float64, output by output, with the error that a float computation may
- * make.
+ * The two-level softmax in float64, output by output, with the error bounds of a float computation.
  *
- * <p>Errors, to first order in 2^-24 and with room for the second; all vanish with what a
- * probability lacks to 1, or with its logit's distance from the largest. A logit is a sum of
- * features + 1 terms. If logits are off by d, then log p by at most the mean of d[j] + d over all
+ * <p>Errors are to first order in 2^-24, with a margin for the second order; all vanish as a
+ * probability approaches 1, or as its logit approaches the largest. A logit is a sum of features +
+ * 1 terms. If logits are off by d, then log p is off by at most the mean of d[j] + d over all
  * others under the softmax. The softmax itself adds roundings of each logit's distance from the
  * largest, 2 ulp of each exponential and one of the sum without the largest.
  */
@@ -25,7 +24,7 @@ public final class SoftmaxOracle {
     }
   }
 
-  /** Loss and gradients. */
+  /** The loss and its gradients. */
   public record Gradients(
       double loss, double lossBound, Bounded x, Bounded W1, Bounded b1, Bounded W2, Bounded b2) {
     /** Fails unless all of them are within their bounds; closes them. */
@@ -47,7 +46,7 @@ public final class SoftmaxOracle {
     final double[] logP;
     final double[] p;
 
-    /** How far exact arithmetic on distances that are rounded, and sums, may take log p. */
+    /** The errors of log p due to rounded distances, and to sums. */
     final double[] bounds;
 
     final double max;
@@ -88,7 +87,7 @@ public final class SoftmaxOracle {
       }
     }
 
-    /** The difference of the probability to 1. */
+    /** Returns the difference of the probability to 1. */
     double lacking(int q) {
       double sum = 0;
       for (int other = 0; other < logP.length; other++) {
@@ -97,7 +96,7 @@ public final class SoftmaxOracle {
       return sum;
     }
 
-    /** How far that may be off. */
+    /** Returns the error bound of that difference. */
     double lackingBound(int q) {
       double sum = 0;
       for (int other = 0; other < logP.length; other++) {
@@ -106,17 +105,17 @@ public final class SoftmaxOracle {
       return sum;
     }
 
-    /** How far the probability may be off, absolutely. */
+    /** Returns the absolute error bound of the probability. */
     double probabilityBound(int q) {
       return p[q] * relativeBound(q) + 4 * Float.MIN_VALUE;
     }
 
-    /** The same in terms of it: 2 ulp of the exponential, and roundings of factors. */
+    /** Returns its relative error bound: 2 ulp of the exponential, and roundings of factors. */
     double relativeBound(int q) {
       return Math.expm1(1.01 * (bounds[q] + 8 * U));
     }
 
-    /** How far a log probability may be off that is computed by sums of this size. */
+    /** Returns the error bound of a log probability that is computed by sums of this size. */
     double logBound(int q, double offset) {
       return 1.01 * (bounds[q] + U * (Math.abs(offset - logSum) + Math.abs(offset + logP[q])));
     }
@@ -168,7 +167,7 @@ public final class SoftmaxOracle {
         byClass.logBound(c, 0) + slotLevels[row][c].logBound(slotOf[output], byClass.logP[c]);
   }
 
-  /** (batch, outputs) */
+  /** Returns the probabilities, (batch, outputs). */
   public Bounded probabilities() {
     Bounded result = Bounded.zeros(p.batch(), p.outputs());
     for (int at = 0; at < result.values().length; at++) {
@@ -177,7 +176,7 @@ public final class SoftmaxOracle {
     return result;
   }
 
-  /** (batch, outputs) */
+  /** Returns the log probabilities, (batch, outputs). */
   public Bounded logProbabilities() {
     Bounded result = Bounded.zeros(p.batch(), p.outputs());
     for (int at = 0; at < result.values().length; at++) {
@@ -186,7 +185,7 @@ public final class SoftmaxOracle {
     return result;
   }
 
-  /** (batch) */
+  /** Returns the probabilities of the targets, (batch). */
   public Bounded targetProbabilities() {
     Bounded result = Bounded.zeros(p.batch());
     for (int row = 0; row < p.batch(); row++) {
@@ -195,7 +194,7 @@ public final class SoftmaxOracle {
     return result;
   }
 
-  /** (batch) */
+  /** Returns the log probabilities of the targets, (batch). */
   public Bounded targetLogProbabilities() {
     Bounded result = Bounded.zeros(p.batch());
     for (int row = 0; row < p.batch(); row++) {
@@ -204,7 +203,9 @@ public final class SoftmaxOracle {
     return result;
   }
 
-  /** Cross entropy of one level: loss, gradient with respect to its logits, and their bounds. */
+  /**
+   * The cross entropy of one level: loss, gradient with respect to its logits, and their bounds.
+   */
   private static final class CrossEntropy {
     final double[] gradients;
     final double[] bounds;
@@ -238,7 +239,7 @@ public final class SoftmaxOracle {
     }
   }
 
-  /** The loss alone, by its definition. */
+  /** Returns the loss alone, by its definition. */
   public double loss(Loss loss) {
     double sum = 0;
     double[] weights = weights(loss);
@@ -288,14 +289,14 @@ public final class SoftmaxOracle {
     return weights;
   }
 
-  /** Loss and gradients, row by row. */
+  /** Returns the loss and its gradients, row by row. */
   public Gradients gradients(Loss loss) {
     return gradients(loss, 0);
   }
 
   /**
-   * The same, with bounds from values that are themselves differences of rounded numbers: of
-   * probabilities and 1.
+   * Returns the loss and its gradients, with bounds for values that are themselves differences of
+   * rounded numbers: of probabilities and 1.
    *
    * @param rounding the error of each difference, relative to the sum of both
    */

@@ -22,7 +22,7 @@ public record SoftmaxProblem(
     return classOf.length;
   }
 
-  /** The number of outputs in each class. */
+  /** Returns the number of outputs in each class. */
   public int[] sizes() {
     int[] sizes = new int[classes];
     for (int c : classOf) {
@@ -31,7 +31,7 @@ public record SoftmaxProblem(
     return sizes;
   }
 
-  /** The slot of each output: within a class, outputs keep their order. */
+  /** Returns the slot of each output: within a class, outputs keep their order. */
   public int[] slotOf() {
     int[] sizes = new int[classes];
     int[] slotOf = new int[classOf.length];
@@ -41,21 +41,21 @@ public record SoftmaxProblem(
     return slotOf;
   }
 
-  /** Logits of a level, and the sums of the magnitudes of what each is the sum of. */
+  /** The logits of a level, and the sum of the magnitudes of the terms of each. */
   @SuppressWarnings("ArrayRecordComponent")
   public record Logits(double[] values, double[] magnitudes) {
-    /** How far one may be off as a sum of floats. */
+    /** Returns the error bound of one as a sum of floats. */
     public double bound(int q, int features) {
       return (features + 1) * Bounded.U * magnitudes[q];
     }
   }
 
-  /** The logits of all classes. */
+  /** Returns the logits of all classes. */
   public Logits classLogits(int row) {
     return logits(row, W1, 0, classes, b1, 0, classes);
   }
 
-  /** The logits of the first {@code count} slots of a class. */
+  /** Returns the logits of the first {@code count} slots of a class. */
   public Logits slotLogits(int row, int c, int count) {
     return logits(row, W2, c * features * slots, slots, b2, c * slots, count);
   }
@@ -75,7 +75,7 @@ public record SoftmaxProblem(
     return logits;
   }
 
-  /** Another batch for the parameters that a layer has now. */
+  /** Returns a problem of another batch for the current parameters of a layer. */
   public SoftmaxProblem with(float[] newX, int[] newTargets, TwoLevelLayer<?> layer) {
     return new SoftmaxProblem(
         batch,

@@ -7,7 +7,7 @@ import org.blocksparse.testing.OptimizerOracle.Rule;
 
 /**
  * Steps of a softmax or a label tree in float64: gradients are clipped, those of the first level as
- * a whole and those of the second class by class, then the rule is followed.
+ * a whole and those of the second class by class, then the rule is applied.
  */
 public final class TwoLevelStepOracle {
   private final Rule rule;
@@ -19,7 +19,7 @@ public final class TwoLevelStepOracle {
   private final OptimizerOracle ofB2;
 
   /**
-   * An oracle.
+   * Makes an oracle.
    *
    * @param first a problem of the same sizes
    */
@@ -33,13 +33,13 @@ public final class TwoLevelStepOracle {
     this.ofB2 = new OptimizerOracle(rule.ofBiases(), first.b2().length);
   }
 
-  /** As the library has it. */
+  /** Returns the optimizer of the library. */
   public Optimizer optimizer() {
     return rule.optimizer().withMaxNorm(maxNorm);
   }
 
   /**
-   * A layer has made a step.
+   * Asserts the result of a step of a layer.
    *
    * @param p what it found
    * @param counts whether any row does
@@ -59,7 +59,7 @@ public final class TwoLevelStepOracle {
     step(ofB2, p.b2(), g.b2(), touched).assertHolds(name + "b2", layer.b2());
   }
 
-  /** A parameter of parts that are clipped, and updated if they are touched, one by one. */
+  /** Returns a parameter of parts that are clipped, and updated if they are touched, one by one. */
   private Bounded step(
       OptimizerOracle oracle, float[] before, Bounded gradient, boolean[] touched) {
     int part = before.length / touched.length;

@@ -34,14 +34,14 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * The default file system, seen from outside: a listener learns what is about to be done to which
- * file, and may throw in its place.
+ * The default file system, observed from outside: a listener is told each file operation before it
+ * happens, and may throw instead.
  */
 public final class WatchedFileSystem extends FileSystem {
   /**
    * Receives an event: {@code open}, {@code look} at attributes, {@code lock}, {@code write},
-   * {@code force}, {@code close}, {@code move} or {@code delete}; attributes are set by events that
-   * have the names of the methods, such as {@code setGroup}.
+   * {@code force}, {@code close}, {@code move} or {@code delete}; changes of attributes have the
+   * names of the methods, such as {@code setGroup}.
    */
   public interface Listener {
     void before(String event, Path file) throws IOException;
@@ -55,7 +55,7 @@ public final class WatchedFileSystem extends FileSystem {
     this.listener = listener;
   }
 
-  /** The same file, seen through this file system. */
+  /** Returns the same file, seen through this file system. */
   public Path watch(Path path) {
     return path == null
         ? null
@@ -190,7 +190,7 @@ public final class WatchedFileSystem extends FileSystem {
     }
 
     @Override
-    @SuppressWarnings("StreamResourceLeak") // closed with the one that is returned
+    @SuppressWarnings("StreamResourceLeak") // closed with the returned channel
     public DirectoryStream<Path> newDirectoryStream(
         Path folder, DirectoryStream.Filter<? super Path> filter) throws IOException {
       DirectoryStream<Path> stream =

@@ -20,12 +20,12 @@ public final class WatchedKernels {
 
   /** A test's replacement of a call. */
   public interface Interceptor {
-    /** Gets the name and the arguments of a call, and returns what its caller gets. */
+    /** Receives the name and the arguments of a call, and returns the result for its caller. */
     Object intercept(String kernel, Object[] arguments, Call call) throws Throwable;
   }
 
   /**
-   * The same kernels.
+   * Returns the same kernels with a listener.
    *
    * @param listener gets the name and the arguments of each call before it is made
    */
@@ -38,7 +38,7 @@ public final class WatchedKernels {
         });
   }
 
-  /** Kernels of which each call goes through an interceptor. */
+  /** Returns kernels each of whose calls goes through an interceptor. */
   public static Kernels of(Kernels kernels, Interceptor interceptor) {
     return new Kernels(
         kernels.instructionSet(),

@@ -19,9 +19,9 @@ import org.blocksparse.internal.weights.WeightType;
 import org.blocksparse.testing.WatchedKernels;
 import org.junit.jupiter.api.Test;
 
-/** The self-test finds one wrong element, zeros, and what is not written. */
+/** The self-test finds one wrong element, zeros, and missing writes. */
 final class SelfTestTest {
-  /** The reference, with something done to what a kernel has written. */
+  /** Returns the reference kernels, one of which spoils its result. */
   private static Map<String, Kernels> spoilt(String kernel, Consumer<Storage> spoil) {
     return spoilt(kernel, true, spoil);
   }

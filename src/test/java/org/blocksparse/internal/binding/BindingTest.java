@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Test;
 
 /** The generated binding, against each function of the C interface. */
 final class BindingTest {
-  /** Texts, for messages and reports. */
+  /** Functions that return texts, for messages and reports. */
   private static final Set<String> TEXTS =
       Set.of(
           "blocksparse_isa_name",
@@ -25,8 +25,8 @@ final class BindingTest {
           "blocksparse_status_name");
 
   /**
-   * Addresses are numbers: for an object, generated code asks the JVM things, and does not look
-   * whether it got an answer. On a full heap, or at the end of a stack, there is none.
+   * Kernels take addresses as numbers: for an object, generated code calls the JVM without checking
+   * the result, and on a full heap, or at the end of a stack, there is none.
    */
   @Test
   void kernelsAreGivenNumbersOnly() {

@@ -14,7 +14,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Where OpenBLAS has no memory, tiles run, or who asked for OpenBLAS gets an error. */
+/** If OpenBLAS has no memory, tiles run, or a caller that requested OpenBLAS gets an error. */
 final class BlasMemoryTest {
   static Stream<String> instructionSets() {
     return NativeLibrary.isLoaded()

@@ -10,7 +10,7 @@ import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Messages where a library does not load, on systems that no test runs on. */
+/** Messages if a library does not load, on systems that no test runs on. */
 final class NativeLibraryTest {
   private static final String MUSL =
       "The C library of this system is musl, as on Alpine, and the native library needs glibc 2.34"

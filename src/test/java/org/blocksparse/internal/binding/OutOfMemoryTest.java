@@ -27,7 +27,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Native memory, the stack or room for callers runs out: the library throws, and works afterwards.
+ * Native memory, the stack or the room for callers runs out: the library throws, and works
+ * afterwards.
  */
 @Tag("packaged")
 final class OutOfMemoryTest {
@@ -51,7 +52,7 @@ final class OutOfMemoryTest {
     assertLivesOn(jvm().option("-Xmx64m").option("-XX:+UseSerialGC").run(DeepStackProgram.class));
   }
 
-  /** Native memory is limited by the shell, or by Java, which waits for it. */
+  /** The shell limits native memory, or Java does, which waits for it. */
   @Test
   @Execution(ExecutionMode.CONCURRENT)
   void everyPublicMethodWithAbsurdSizes() {
@@ -67,7 +68,7 @@ final class OutOfMemoryTest {
     assertLivesOn(jvm.run(AbsurdSizesProgram.class, folder.toString()));
   }
 
-  /** Java's own kernels take their memory from what Java limits. */
+  /** Java's own kernels allocate memory that Java limits. */
   @Test
   @Execution(ExecutionMode.CONCURRENT)
   void callsOfManyRowsTakeMemoryThatDoesNotGrowWithThem() {
@@ -88,7 +89,8 @@ final class OutOfMemoryTest {
   }
 
   /**
-   * 160 MB of tensors, one after the other, where 32 MB are allowed; and 24 beside 16 that wait.
+   * 160 MB of tensors, one after the other, where 32 MB are allowed; and 24 MB beside 16 MB that
+   * wait.
    */
   @Test
   @Execution(ExecutionMode.CONCURRENT)
@@ -110,8 +112,7 @@ final class OutOfMemoryTest {
           : List.of();
 
   /**
-   * OpenBLAS complains when more than 128 threads are in it, and ends the process when many more
-   * are.
+   * OpenBLAS prints errors if more than 128 threads use it, and ends the process if many more do.
    */
   @ParameterizedTest(allowZeroInvocations = true)
   @Execution(ExecutionMode.CONCURRENT)

@@ -42,7 +42,7 @@ final class AtomicFileTest {
     }
   }
 
-  /** The name that a file has before it is complete. */
+  /** Returns the name of a file before it is complete. */
   private String temporary(Path of) throws IOException {
     Set<String> found = new TreeSet<>();
     Set<String> before = names();
@@ -53,7 +53,9 @@ final class AtomicFileTest {
     return found.iterator().next();
   }
 
-  /** As another process would call it, which begins with the number of the process. */
+  /**
+   * Returns the name that another process would use, which begins with the number of the process.
+   */
   private static String ofAnother(String temporary) {
     String prefix = ".blocksparse-00000000-0000-0000-0000-000000000000-";
     return temporary.substring(0, prefix.length()) + "0-0-" + temporary.substring(prefix.length());

@@ -56,7 +56,7 @@ final class FileAccessTest {
     assertEquals(0, exit(command), String.join(" ", command));
   }
 
-  /** Its list as getfacl prints it: the three entries of the mode if it has none. */
+  /** Returns its list as getfacl prints it: the three entries of the mode if it has none. */
   private static List<String> list(Path file) throws Exception {
     Process process = start("getfacl", "-cnpE", file.toString());
     String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
@@ -72,7 +72,10 @@ final class FileAccessTest {
     return permissions.toString();
   }
 
-  /** The arguments of setfacl for a random list, at times without entries that a mode lacks. */
+  /**
+   * Returns the arguments of setfacl for a random list, at times without the entries that a mode
+   * lacks.
+   */
   private static String randomList(SplittableRandom random) {
     List<String> entries = new ArrayList<>();
     for (String entry : List.of("u:", "g:", "o:")) {
@@ -91,7 +94,7 @@ final class FileAccessTest {
     return String.join(",", entries);
   }
 
-  /** A file and the folder it is in, each with a list or without. */
+  /** Makes a file and its folder anew, each with or without a list. */
   private void makeAnew(SplittableRandom random) throws Exception {
     Files.delete(file);
     run("setfacl", "-k", folder.toString());
@@ -137,7 +140,7 @@ final class FileAccessTest {
     }
   }
 
-  /** The rights of somebody who is not the owner; see acl(5). */
+  /** Returns the rights of a user who is not the owner; see acl(5). */
   private static String rights(List<String> list, String user, Set<String> groups, String ofFile) {
     Map<String, String> entries = new HashMap<>();
     for (String entry : list) {
@@ -172,7 +175,7 @@ final class FileAccessTest {
     return any.toString();
   }
 
-  /** All people, by their name and groups, may do what they might, or less. */
+  /** Requires that all users, by their name and groups, have at most the rights that they had. */
   private static void requireNoMore(List<String> before, List<String> after) {
     for (String user : List.of("12345", "23456", "nobody named")) {
       for (Set<String> groups :
@@ -206,7 +209,7 @@ final class FileAccessTest {
     }
   }
 
-  /** It is not known then whether there is a list. */
+  /** Without the native library, a list may exist unnoticed. */
   @Test
   void withoutTheNativeLibraryTheGroupMayDoWhatAllOthersMay() throws Exception {
     ChildJvm jvm =

@@ -11,12 +11,17 @@ import java.nio.charset.StandardCharsets;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
-/** The order of names, which is in files: whoever changes it cannot find names of older ones. */
+/**
+ * The order of names, which files store: with another order, names in older files could not be
+ * found.
+ */
 final class NameTableTest {
-  /** By FNV-1a with 32 bits bf9cf968, e70c2de5, 811c9dc5, e40c292c and 5e4daa9d. */
+  /**
+   * Names whose FNV-1a hashes of 32 bits are bf9cf968, e70c2de5, 811c9dc5, e40c292c and 5e4daa9d.
+   */
   private static final List<String> NAMES = List.of("foobar", "b", "", "a", "liquid");
 
-  /** As numbers with a sign. */
+  /** The order by hash as a signed number. */
   private static final int[] BY_HASH = {2, 0, 3, 1, 4};
 
   private static byte[] text(List<String> names) {
@@ -48,7 +53,7 @@ final class NameTableTest {
     assertDoesNotThrow(() -> read(BY_HASH).check());
   }
 
-  /** These two have one hash. */
+  /** These two names have the same hash. */
   @Test
   void thoseOfOneHashAreOrderedByTheirBytes() {
     assertArrayEquals(new int[] {0, 1}, table("costarring", "liquid").order());

@@ -16,14 +16,14 @@ final class NearestNameTest {
   @ParameterizedTest
   @CsvSource({
     "W_1, W1", // one letter more
-    "w2, W2", // case alone
+    "w2, W2", // differs in case alone
     "optimiser.frist.W1, optimizer.first.W1",
     "--epoch, --epochs",
-    "-epoch, --epochs", // as fastText spells it
-    "--dim, --dimension", // a beginning
+    "-epoch, --epochs", // fastText's spelling
+    "--dim, --dimension", // a prefix
     "b7, b1",
-    "--raet, --rate", // two letters change places
-    "x, ''", // one letter is like any other
+    "--raet, --rate", // two letters transposed
+    "x, ''", // too short: a letter resembles any other
     "--colour, ''",
     "'', ''"
   })

@@ -25,7 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Files of any tensors, of which no layer knows: written block by block, and read by name. */
+/** Files of any tensors, independent of layers: written block by block, and read by name. */
 final class SafeTensorsTest {
   private static final SafeTensorsLayout LAYOUT =
       new SafeTensorsLayout()
@@ -76,7 +76,7 @@ final class SafeTensorsTest {
   @Test
   void blocksNeedNotEndWithTensors() throws IOException {
     Path file = write(1, 10, 0, 30, DATA_BYTES - 41);
-    // Another reader, which knows the specification alone.
+    // Another reader, based on the specification alone.
     Map<String, Tensor> tensors = new SafeTensorsOracle(file).tensors;
     assertEquals(0, tensors.get("labels").positionInFile() % 64);
     assertArrayEquals(new int[] {1, 2, 3, 4, 5, 6}, tensors.get("pairs").ints());
@@ -97,7 +97,7 @@ final class SafeTensorsTest {
     assertEquals(2048, pieces);
   }
 
-  /** A read takes 2^20 elements at once. */
+  /** A read takes 2^20 elements at a time. */
   @Test
   void tensorsOfMoreThanAPieceAreReadToTheirEnd() throws IOException {
     int size = (2 << 20) + 3;
@@ -264,7 +264,7 @@ final class SafeTensorsTest {
     }
   }
 
-  /** The second tensor first, and the others by pieces, from the last one on. */
+  /** The second tensor comes first, and the others in pieces, from the last one on. */
   @Test
   void tensorsInAnotherOrder() throws IOException {
     Path inOrder = write(DATA_BYTES);
@@ -290,7 +290,10 @@ final class SafeTensorsTest {
     assertEquals(-1, Files.mismatch(inOrder, file));
   }
 
-  /** The tensors themselves begin at a multiple of 64 bytes; if that is unknown, the first. */
+  /**
+   * The tensors themselves begin at a multiple of 64 bytes; if their begin is unknown, the first
+   * does.
+   */
   @ParameterizedTest
   @CsvSource({"'', bytes", "ints, ints", "last, last", "unknown, bytes"})
   void theTensorThatIsToldIsAligned(String aligned, String expected) throws IOException {

@@ -30,7 +30,7 @@ final class TemporaryFileTest {
 
   private Path target;
 
-  /** The temporary files that were opened, in turn. */
+  /** The temporary files in the order in which they were opened. */
   private final List<Path> opened = new ArrayList<>();
 
   /** The closed files. */
@@ -45,7 +45,7 @@ final class TemporaryFileTest {
     void to(Path temporary) throws IOException;
   }
 
-  /** Something happens once, before the event of a file that is not the target. */
+  /** Runs something once, before the event of a file that is not the target. */
   private TemporaryFile beside(String event, Happening happening) throws IOException {
     boolean[] done = {false};
     WatchedFileSystem files =
@@ -116,7 +116,7 @@ final class TemporaryFileTest {
     assertEquals(opened, closed);
   }
 
-  /** As in file systems that have channels of bytes alone. */
+  /** The file system has byte channels only. */
   @Test
   void whereThereIsNoFileChannelAnotherDoes() throws IOException {
     TemporaryFile temporary =

@@ -5,23 +5,23 @@ import java.lang.reflect.Field;
 import org.blocksparse.internal.backend.KernelChoice;
 
 /**
- * Puts other kernels in the place of those that all operations use, for a while, in a JVM of its
- * own: operations that take no workers, as {@code Activation.apply(z, a)}, cannot be given others
- * by {@code KernelWorkers}. By reflection, since production code has no switch for tests.
+ * Replaces the kernels that all operations use, for a while, in a JVM of its own: operations
+ * without workers, as {@code Activation.apply(z, a)}, cannot get others by {@code KernelWorkers}.
+ * It works by reflection, since production code has no switch for tests.
  */
 public final class ChosenKernels implements AutoCloseable {
   private final Kernels before = KernelChoice.kernels();
 
   private ChosenKernels() {}
 
-  /** From now on these are used. */
+  /** Makes all operations use these kernels. */
   public static ChosenKernels of(Kernels kernels) {
     ChosenKernels chosen = new ChosenKernels();
     choose(kernels);
     return chosen;
   }
 
-  /** From now on those are used that were chosen before. */
+  /** Restores the kernels that were in use before. */
   @Override
   public void close() {
     choose(before);

@@ -26,14 +26,14 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** How work is cut: every part of it runs once, whoever takes it. */
+/** The division of work: every part runs once, by any worker. */
 final class EngineTest {
   private static final int[] WORKERS = {1, 2, 4};
 
   /** Elements that fit the cache beside their operands. */
   private static final int FUSED_ELEMENTS = 1 << 16;
 
-  /** With the numbers below, enough work for helpers. */
+  /** The rows of a batch that, with the numbers below, is enough work for helpers. */
   private static final int BATCH = 900;
 
   private static final int BLOCKS = 3;
@@ -42,14 +42,14 @@ final class EngineTest {
 
   private static final ProductKernels JAVA = Kernels.java().products();
 
-  /** Rows [begin, end), or chunks or blocks, of which [from, to) are taken. */
+  /** Rows [begin, end), or chunks or blocks, of which [from, to) are processed. */
   private record Piece(int begin, int end, int from, int to) {
     static Piece of(RowSelection rows) {
       return new Piece(rows.begin(), rows.end(), rows.columnBegin(), rows.columnEnd());
     }
   }
 
-  /** Kernels of the reference, of which the pieces are kept. */
+  /** Reference kernels that record the pieces they are called with. */
   private static final class Pieces {
     final List<Piece> products = new ArrayList<>();
     final List<RowSelection> activations = new ArrayList<>();
@@ -85,7 +85,7 @@ final class EngineTest {
     return KernelChoice.engine(new Scheduler(ForkJoinPool.commonPool(), workers)).with(kernels);
   }
 
-  /** Small whole numbers. */
+  /** Returns small integers. */
   private static Storage numbers(int count) {
     Storage storage = Storage.allocate(count);
     for (int i = 0; i < count; i++) {
@@ -138,8 +138,8 @@ final class EngineTest {
   }
 
   /**
-   * Few rows are cut into no more columns than workers need, unless OpenBLAS may multiply: its bits
-   * must not depend on the workers.
+   * Few rows are cut into only as many columns as workers need, unless OpenBLAS may multiply: its
+   * bits must not depend on the workers.
    */
   @ParameterizedTest
   @CsvSource({
@@ -169,7 +169,7 @@ final class EngineTest {
     assertArrayEquals(floats(expected), floats(c));
   }
 
-  /** Each band rounds its rows, so that they are fewer. */
+  /** Each band rounds its rows, so there are fewer bands. */
   @ParameterizedTest
   @CsvSource({"FLOATS, 8", "BFLOAT16, 4"})
   void bandsOfRoundedRows(RowFormat format, int bands) {
@@ -199,7 +199,7 @@ final class EngineTest {
             new ActivationInput(Activation.RELU, n, new Rows(z, BATCH, n), null);
         engine(workers, pieces.kernels)
             .gemmThenActivation(product(schedule, z, n), input, new Rows(a, BATCH, n));
-        // Of all but the last band, which may be narrower.
+        // The width of all bands but the last, which may be narrower.
         int width =
             pieces.activations.stream().mapToInt(RowSelection::columnEnd).min().orElseThrow();
         RowSelection before = null;
@@ -267,7 +267,7 @@ final class EngineTest {
     return OuterSchedule.of(BATCH, new int[BATCH], 1, blockOf(), BLOCKS);
   }
 
-  /** The outer products of all rows of 1000 and of 5. */
+  /** Returns the outer products of all rows of 1000 and of 5. */
   private static float[] outer(Consumer<Blocks> call) {
     Storage o = numbers(BLOCKS * N * M);
     call.accept(Blocks.dense(o, 1, BLOCKS, N, M));
@@ -290,7 +290,7 @@ final class EngineTest {
         Engine engine = engine(workers, pieces.kernels);
         assertArrayEquals(expected, outer(o -> engine.outer(schedule, 1, x, y, true, o)));
         assertEachOnce(pieces.products, BLOCKS, N);
-        // Of three blocks that are used alike, 11 bands each are enough; they are 128 rows high.
+        // For three blocks that are used alike, 11 bands each are enough; they are 128 rows high.
         assertEquals(8, pieces.products.stream().map(Piece::from).distinct().count());
       }
     }
@@ -370,7 +370,9 @@ final class EngineTest {
     assertEquals(1L << 62, Scheduler.work(1L << 20, 1 << 21, 1 << 21));
   }
 
-  /** As many as are wanted, but none narrower than 64, and all but the last a multiple of it. */
+  /**
+   * As many bands as requested, but none narrower than 64, and all but the last a multiple of it.
+   */
   @ParameterizedTest
   @CsvSource({
     "1, 1, 1",
@@ -389,7 +391,7 @@ final class EngineTest {
     assertEquals(width, Engine.bandWidth(size, wanted));
   }
 
-  /** Up to rows that are too long for the memory of most machines. */
+  /** The sizes go up to rows that exceed the memory of most machines. */
   @ParameterizedTest
   @ValueSource(
       ints = {

@@ -7,9 +7,9 @@ import org.blocksparse.Activation;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** The digits that only a kernel in double has. */
+/** Digits that only a kernel in double has. */
 final class JavaActivationsTest {
-  /** Values of the normal distribution with 20 digits, as tables have them. */
+  /** Values of the normal distribution with 20 digits, from tables. */
   @ParameterizedTest
   @CsvSource({
     "1, 0.15865525393145705142",

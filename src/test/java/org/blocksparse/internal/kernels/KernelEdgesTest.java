@@ -26,11 +26,11 @@ import org.blocksparse.testing.KernelsUnderTest;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The common behavior of all kernels at the ends of floats, and for NaN. */
+/** The common behavior of all kernels at the ends of the range of floats, and for NaN. */
 final class KernelEdgesTest {
   private static final int N = 21;
 
-  /** Ends within a vector. */
+  /** A length that ends within a vector. */
   private static final int VALID = 13;
 
   static Stream<KernelsUnderTest> kernels() {
@@ -76,7 +76,7 @@ final class KernelEdgesTest {
     }
   }
 
-  /** Where nothing decays, by each rule and with a clipped gradient as well. */
+  /** Without decay, for each rule and also with a clipped gradient. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void infiniteWeightsStayWhereNothingDecays(KernelsUnderTest kernels) {
@@ -128,7 +128,7 @@ final class KernelEdgesTest {
     }
   }
 
-  /** The engine cuts columns by the number of workers, where OpenBLAS has no part. */
+  /** The engine cuts columns by the number of workers, unless OpenBLAS takes part. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void bitsDoNotDependOnTheCutOfColumns(KernelsUnderTest kernels) {
@@ -171,7 +171,7 @@ final class KernelEdgesTest {
     }
   }
 
-  /** Alpha and gate have a product that is no float; the gradient is one. */
+  /** The product of alpha and gate overflows a float; the gradient does not. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void factorsOfAGradientWhoseProductIsNoFloat(KernelsUnderTest kernels) {
@@ -209,7 +209,7 @@ final class KernelEdgesTest {
     }
   }
 
-  /** A log probability is not bounded by what its logit is. */
+  /** The range of a log probability exceeds that of its logit. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void offsetsMayBeLarge(KernelsUnderTest kernels) {
@@ -236,7 +236,7 @@ final class KernelEdgesTest {
     }
   }
 
-  /** A certain output has log probability 0, and the sign of its bits must not order it. */
+  /** A certain output has log probability 0, whose sign bit must not affect the order. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void sigmoidsEndAtTheValidCount(KernelsUnderTest kernels) {
@@ -262,7 +262,7 @@ final class KernelEdgesTest {
     }
   }
 
-  /** Takes chunks [begin, end) of what is written in place. */
+  /** A kernel that runs chunks [begin, end) of rows in place. */
   private interface InPlace {
     void run(GemmSchedule schedule, int begin, int end, Rows c);
   }

@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import org.junit.jupiter.api.Test;
 
 final class LinkTest {
-  /** With more, a search would make more rounds; with less, it would open more classes. */
+  /**
+   * With more iterations, a search would make more rounds; with fewer, it would open more classes.
+   */
   @Test
   void probabilitiesTogether() {
     assertEquals(1, Link.SOFTMAX.most(7));

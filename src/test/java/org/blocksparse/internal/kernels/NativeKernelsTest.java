@@ -32,8 +32,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * The last line of defense: what the classes above let through by mistake, native code refuses, and
- * its answer becomes an exception before anything is written.
+ * The last line of defense: if the classes above let invalid arguments through by mistake, native
+ * code rejects them, and its status becomes an exception before anything is written.
  */
 final class NativeKernelsTest {
   private static final int ROWS = 2;
@@ -78,7 +78,9 @@ final class NativeKernelsTest {
     return new Rows(written, ROWS, N);
   }
 
-  /** Calls with some chunks, blocks, bags or rows more than there are; elements are then -1. */
+  /**
+   * Returns calls with some chunks, blocks, bags or rows more than there are; elements are then -1.
+   */
   private Map<String, Executable> calls(
       Kernels k, GemmSchedule gemm, OuterSchedule outer, int more) {
     int chunks = gemm.chunks() + more;
@@ -177,7 +179,7 @@ final class NativeKernelsTest {
 
   private void assertRefused(String function, Executable call) {
     String message = assertThrows(IllegalStateException.class, call, function).getMessage();
-    String name = function.replaceFirst(" .*", ""); // of the C function
+    String name = function.replaceFirst(" .*", ""); // the name of the C function
     String expected = "blocksparse_" + name + "_f32 refused its operands: ";
     assertTrue(message.startsWith(expected), message);
     for (int i = 0; i < ELEMENTS; i++) {

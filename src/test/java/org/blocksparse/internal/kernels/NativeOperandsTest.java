@@ -34,7 +34,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** Each field that Java writes is where the C compiler reads it, by its name in the header. */
+/** Java writes each field where the C compiler reads it, by its name in the header. */
 final class NativeOperandsTest {
   private NativeOperands to;
   private final Storage[] storages = new Storage[6];
@@ -43,7 +43,7 @@ final class NativeOperandsTest {
   void operands() {
     assumeTrue(Backend.isNative());
     to = NativeOperands.borrow();
-    to.put(Optimizer.sgd(1)); // so that the next struct begins at no round place
+    to.put(Optimizer.sgd(1)); // the next struct begins at an odd place
     for (int i = 0; i < storages.length; i++) {
       storages[i] = Storage.allocate(64);
     }
@@ -74,7 +74,7 @@ final class NativeOperandsTest {
     assertEquals(first + 2, rows.stride());
   }
 
-  /** Rows of which {@link #assertRows} is true. */
+  /** Returns rows that {@link #assertRows} accepts. */
   private Rows rows(int storage, int first) {
     return new Rows(storages[storage], first, first + 1, first + 2);
   }

@@ -31,7 +31,7 @@ final class SoftmaxKernelTest {
     return KernelsUnderTest.instructionSets().stream();
   }
 
-  /** The softmax of a row, and how far what the kernels make of exact distances may be off. */
+  /** The softmax of a row, and the error bounds of the kernels for exact distances. */
   private static final class Exact {
     final int valid;
     final double[] distances;
@@ -64,7 +64,7 @@ final class SoftmaxKernelTest {
       return -distances[q] - logSum;
     }
 
-    /** The difference of an element to 1. */
+    /** Returns the difference of an element to 1. */
     double lacking(int q) {
       double sum = 0;
       for (int other = 0; other < valid; other++) {
@@ -101,7 +101,7 @@ final class SoftmaxKernelTest {
     return storage;
   }
 
-  /** A row with two more elements behind it, which stay as they are. */
+  /** Returns a row followed by two more elements, which stay unchanged. */
   private static Storage row(float[] logits) {
     float[] padded = new float[logits.length + 2];
     System.arraycopy(logits, 0, padded, 0, logits.length);
@@ -115,7 +115,7 @@ final class SoftmaxKernelTest {
     assertEquals(SENTINEL, row.getFloat(n + 1), "behind the row");
   }
 
-  /** Softmax of one row in place. */
+  /** Computes the softmax of one row in place. */
   private static void probabilities(
       KernelsUnderTest kernels,
       boolean logarithms,
@@ -134,7 +134,7 @@ final class SoftmaxKernelTest {
             1);
   }
 
-  /** The loss of one row, whose logits become its gradient. */
+  /** Computes the loss of one row, whose logits become its gradient. */
   private static void crossEntropy(
       KernelsUnderTest kernels,
       GemmSchedule schedule,
@@ -189,7 +189,7 @@ final class SoftmaxKernelTest {
         });
   }
 
-  /** Roundings of the logarithm with the offset, and of the result. */
+  /** The bound covers the roundings of the logarithm with the offset, and of the result. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void logProbabilities(KernelsUnderTest kernels, Data data) {
@@ -270,7 +270,7 @@ final class SoftmaxKernelTest {
 
   /**
    * One element is likelier than all others, or than the only other one, by a distance: in each
-   * place, its log probability, its loss and the gradient of that are right to 4 ulp of themselves.
+   * place, its log probability, its loss and the gradient are right to 4 ulp.
    */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
@@ -312,7 +312,7 @@ final class SoftmaxKernelTest {
     assertEquals(expected, actual, 4 * Math.ulp((float) expected) + slack, name);
   }
 
-  /** Smoothing by a prior that favors some elements. */
+  /** The smoothing has a prior that favors some elements. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void crossEntropyWithPrior(KernelsUnderTest kernels, Data data) {
@@ -363,7 +363,7 @@ final class SoftmaxKernelTest {
     }
   }
 
-  /** NaN anywhere, or an infinite maximum: NaN in all elements that take part, 0 behind them. */
+  /** A NaN, or an infinite maximum, gives NaN in all elements that count, and 0 after them. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void nanAndInfinity(KernelsUnderTest kernels) {
@@ -390,7 +390,7 @@ final class SoftmaxKernelTest {
     }
   }
 
-  /** Where nothing is smoothed, what is impossible and not the target has no part in the loss. */
+  /** Without smoothing, an impossible element that is not the target has no part in the loss. */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")
   void whatIsImpossibleCostsNothing(KernelsUnderTest kernels) {
@@ -406,7 +406,8 @@ final class SoftmaxKernelTest {
   }
 
   /**
-   * Where what is impossible gets a share of the smoothing, the loss is infinite; else it is not.
+   * If an impossible element has a share of the smoothing, the loss is infinite; otherwise it is
+   * finite.
    */
   @ParameterizedTest(name = "{0}")
   @MethodSource("kernels")

@@ -20,7 +20,7 @@ final class DirectFileTest {
   private static final int ALIGNMENT = 8;
   private static final int FILE_BYTES = 50;
 
-  /** A file of bytes 0, 1, 2, ..., of which a read returns at most some. */
+  /** A file of bytes 0, 1, 2, ..., of which a read returns at most `most` bytes. */
   private record ShortReads(int most, List<Long> positions) {
     int read(ByteBuffer to, long position) {
       positions.add(position);
@@ -54,7 +54,9 @@ final class DirectFileTest {
     }
   }
 
-  /** The last block ends with the file, or in it; or the file has none of what is asked for. */
+  /**
+   * The last block ends with the file, or within it; or the file has none of the requested bytes.
+   */
   @ParameterizedTest
   @ValueSource(ints = {ALIGNMENT + 1, 2 * ALIGNMENT, 1000})
   void theEndOfTheFileIsNoShortRead(int most) {

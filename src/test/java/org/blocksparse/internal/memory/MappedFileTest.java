@@ -27,18 +27,18 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Files mapped by the native library, or by Java where there is none. */
+/** Files mapped by the native library, or by Java without it. */
 final class MappedFileTest {
   @TempDir Path folder;
 
-  /** Has a file take the name of another: by links, which no system writes to the disk first. */
+  /** Gives a file the name of another, by links, which no system writes to the disk first. */
   private void replace(Path file, Path by) throws IOException {
     Path link = folder.resolve("link");
     Files.createLink(link, by);
     Files.move(link, file, StandardCopyOption.ATOMIC_MOVE);
   }
 
-  /** A file that is not the one whose length is asked for would seem to have been cut short. */
+  /** A file other than the one whose length is read would seem to have been cut short. */
   @Test
   @DisabledOnOs(value = OS.WINDOWS, disabledReason = "files that are open are not replaced there")
   void aFileThatIsReplacedMeanwhileIsMappedAsAWhole() throws Exception {
@@ -77,7 +77,7 @@ final class MappedFileTest {
     assertTrue(mapped > 0, "it was never mapped");
   }
 
-  /** Buffers of Java meet at 2^30 bytes from where the part begins. */
+  /** Java's buffers meet at 2^30 bytes from the beginning of the part. */
   private static final long MEET = 1L << 30;
 
   private static IOException damage(Path file) {
@@ -98,7 +98,7 @@ final class MappedFileTest {
     return NativeLibrary.isLoaded() ? Stream.of(java, either) : Stream.of(java);
   }
 
-  /** A write to a part is there when the part is asked for again. */
+  /** A write to a part is visible when the part is requested again. */
   @ParameterizedTest(name = "by {0}")
   @MethodSource("mappings")
   void aPartIsTheSameMemoryEachTime(String by, Mapping mapping) throws IOException {
@@ -183,7 +183,7 @@ final class MappedFileTest {
     }
   }
 
-  /** Appended bytes are not seen, and do no harm. */
+  /** Appended bytes are ignored, and do no harm. */
   @ParameterizedTest(name = "by {0}")
   @MethodSource("mappings")
   @DisabledOnOs(value = OS.WINDOWS, disabledReason = "mapped files do not grow there")

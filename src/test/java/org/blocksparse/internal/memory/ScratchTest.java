@@ -76,7 +76,7 @@ final class ScratchTest {
   void whatIsTooSmallIsNotLent() {
     List<Scratch> all = new ArrayList<>();
     for (int i = 0; i < 2 * Runtime.getRuntime().availableProcessors(); i++) {
-      all.add(Scratch.borrow(1)); // whatever other tests have left
+      all.add(Scratch.borrow(1)); // takes what other tests have left
     }
     Scratch.borrow(1000).close();
     for (int elements : new int[] {1001, 2000, 2001}) {

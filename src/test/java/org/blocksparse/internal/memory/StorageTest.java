@@ -56,7 +56,7 @@ final class StorageTest {
 
   @Test
   void aPieceThatCannotBeHadLeavesNoneOfTheOthers() {
-    Scratch.freeIdle(); // what other tests have left, which the failure would free
+    Scratch.freeIdle(); // frees what other tests have left, which the failure would free
     long before = Storage.allocatedBytes();
     try {
       Storage.allocateAll(1000, 1L << 60);
@@ -81,7 +81,7 @@ final class StorageTest {
     Storage whole = Storage.allocate(8);
     assertEquals(expected, Storage.overlap(whole, a, ofA, whole, b, ofB));
     if (whole.address(0) != 0) {
-      // Memory that others have wrapped: from the element on where the second begins.
+      // Memory wrapped by another owner, from the element on where the second begins.
       Storage wrapped = Storage.wrap("wrapped", whole.address(b), 8 - b, whole);
       assertEquals(expected, Storage.overlap(whole, a, ofA, wrapped, 0, ofB));
       assertEquals(expected, Storage.overlap(wrapped, 0, ofB, whole, a, ofA));
@@ -123,7 +123,7 @@ final class StorageTest {
   /** Java sees memory through buffers of 2^28 elements of four bytes. */
   private static final long MEET = 1L << 28;
 
-  /** Address space; physical memory only where it is written. */
+  /** The tensor reserves address space; physical memory is used only where it is written. */
   @Test
   void whereTwoBuffersMeet() {
     assumeTrue(NativeLibrary.isLoaded(), "direct buffers are limited to the size of the heap");
@@ -153,7 +153,9 @@ final class StorageTest {
     storage.putInt(MEET - 1, 0x20001);
     storage.putInt(MEET, 0x40003);
     int[] shorts = {1, 2, 3, 4};
-    for (int i = 0; i < 4; i++) { // lower half first, or last where the higher is
+    for (int i = 0;
+        i < 4;
+        i++) { // from the lower half on, or from the end where the destination is higher
       int expected = ByteOrder.nativeOrder() == ByteOrder.LITTLE_ENDIAN ? i : i ^ 1;
       assertEquals(shorts[expected], storage.getShort(2 * MEET - 2 + i));
     }
@@ -196,7 +198,7 @@ final class StorageTest {
       from.putFloat(i, i + 1);
     }
     to.copyFrom(from);
-    to.copyFrom(from); // whose positions are where they were
+    to.copyFrom(from); // the positions are unchanged
     for (int i = 0; i < 5; i++) {
       assertEquals(i + 1, to.getFloat(i));
     }

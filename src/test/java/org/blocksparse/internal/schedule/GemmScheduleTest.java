@@ -19,7 +19,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** The rules of the C header for a GEMM schedule, on the packed array itself. */
+/** The rules of the C header for a GEMM schedule, checked on the packed array itself. */
 @ExtendWith(Seeded.class)
 final class GemmScheduleTest {
   private static final int MAGIC = 0x42534731;
@@ -27,7 +27,7 @@ final class GemmScheduleTest {
   /** A pair of the schedule. */
   private record Pair(int read, int written) {}
 
-  /** The packed array, read by the header's description. */
+  /** The packed array, read as the header describes it. */
   private static final class Packed {
     final int[] all;
     final int chunks;
@@ -81,7 +81,7 @@ final class GemmScheduleTest {
     }
   }
 
-  /** Every invariant that needs no knowledge of the indices; returns the pairs found. */
+  /** Checks every invariant that does not depend on the indices; returns the pairs found. */
   private static Map<Pair, Integer> assertWellFormed(
       GemmSchedule schedule, int[] blockOfWritten, int[] blockOfRead) {
     Packed p = new Packed(schedule);
@@ -125,7 +125,7 @@ final class GemmScheduleTest {
     return found;
   }
 
-  /** One chunk more than there is room for, and more than an int can count. */
+  /** One chunk more than fits an array, and more than an int can count. */
   @Test
   void whatIsTooLongForAnArrayIsRefused() {
     int rows = 1 << 28;
@@ -209,7 +209,7 @@ final class GemmScheduleTest {
     }
   }
 
-  /** Where samples of 0 to {@code most} elements begin. */
+  /** Returns the begins of samples with 0 to {@code most} elements. */
   static int[] begins(int batch, int most, Data data) {
     int[] begins = new int[batch + 1];
     for (int sample = 0; sample < batch; sample++) {
@@ -246,7 +246,7 @@ final class GemmScheduleTest {
     }
   }
 
-  /** A chunk reads few blocks then, and not all of them for a row or two each. */
+  /** Then a chunk reads few blocks, instead of all of them for a row or two each. */
   @Test
   void rowsOfOneBlockAreTakenByWhatTheyRead(Data data) {
     int[] readIdx = data.indices(4000, 8);
@@ -256,7 +256,7 @@ final class GemmScheduleTest {
       assertTrue(schedule.chunks() > 4, schedule.chunks() + " chunks");
       assertTrue(segments <= schedule.chunks() + 2 * 8, segments + " segments");
     }
-    // With no more rows than one chunk has, they stay in order.
+    // If one chunk has room for all rows, they stay in order.
     int few = GemmSchedule.MAX_CHUNK_ROWS;
     try (GemmSchedule schedule = GemmSchedule.of(few, new int[few], 1, data.indices(few, 8), 8)) {
       for (int r = 0; r < few; r++) {
@@ -289,7 +289,7 @@ final class GemmScheduleTest {
       Map<Pair, Integer> found = assertWellFormed(schedule, new int[300], new int[300]);
       assertEquals(300, found.size());
       found.forEach((pair, count) -> assertEquals(pair.read(), pair.written()));
-      // Rows in order, so that BLAS can take them where they lie.
+      // Rows stay in order, so that BLAS can read them in place.
       for (int r = 0; r < 300; r++) {
         assertEquals(r, schedule.row(r));
       }

@@ -44,7 +44,7 @@ final class HelperThreadsTest {
     return thread;
   }
 
-  /** Waits until the thread is in that state. */
+  /** Waits until the thread has that state. */
   private static void await(Thread thread, Thread.State state) {
     while (thread.getState() != state) {
       Thread.onSpinWait();

@@ -16,14 +16,14 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** The rules of the C header for an OUTER schedule, on the packed array itself. */
+/** The rules of the C header for an OUTER schedule, checked on the packed array itself. */
 @ExtendWith(Seeded.class)
 final class OuterScheduleTest {
   private static final int MAGIC = 0x42534F31;
 
   private record Pair(int x, int y) {}
 
-  /** Every invariant; returns the pairs found. */
+  /** Checks every invariant; returns the pairs found. */
   private static Map<Pair, Integer> assertWellFormed(
       OuterSchedule schedule, int[] xIdx, int[] yIdx) {
     int[] all = new int[schedule.length()];
@@ -70,7 +70,7 @@ final class OuterScheduleTest {
     "6, 3, 1, 2, 2",
     "300, 2, 2, 3, 5",
     "40, 6, 3000, 5, 5000",
-    "40, 3, 4, 2, 1", // where the block of x changes, that of y does not
+    "40, 3, 4, 2, 1", // the block of x changes, that of y does not
     "4, 3, 5, 0, 5",
     "4, 0, 5, 3, 5",
     "0, 2, 3, 2, 3"
@@ -122,7 +122,7 @@ final class OuterScheduleTest {
     }
   }
 
-  /** As many pairs as there is room for, each in a block of its own, and one more. */
+  /** As many pairs as fit an array, each in a block of its own, and one more. */
   @Test
   void whatIsTooLongForAnArrayIsRefused() {
     int most = (Integer.MAX_VALUE - 8 - 4) / 5;
@@ -136,7 +136,7 @@ final class OuterScheduleTest {
         e.getMessage());
   }
 
-  /** The cost of an update must not depend on the blocks there are. */
+  /** The cost of an update must not depend on the number of blocks. */
   @Test
   void sizeDependsOnThePairsOnly() {
     int[] idx = {0, 1};
@@ -160,7 +160,7 @@ final class OuterScheduleTest {
       Map<Pair, Integer> found = assertWellFormed(schedule, new int[500], writeBlock);
       assertEquals(500, found.size());
       found.forEach((pair, count) -> assertEquals(pair.x(), 499 - pair.y()));
-      // In the order of the chunks, which callers walk along with it.
+      // The order of blocks is that of the chunks, which callers traverse with it.
       int block = 0;
       for (int c = 0; c < opened.chunks(); c = opened.sameBlockEnd(c)) {
         assertEquals(opened.writeBlock(c), schedule.yBlock(block++));

@@ -13,7 +13,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 @ExtendWith(Seeded.class)
 final class RadixSortTest {
-  /** Around every number of digits. */
+  /** The values are close to each power of the digits' base. */
   @ParameterizedTest
   @ValueSource(
       ints = {

@@ -168,7 +168,7 @@ final class SchedulerTest {
                                 bothAtWork.countDown();
                                 await(bothAtWork);
                                 if (ofCaller == (Thread.currentThread() == caller)) {
-                                  LockSupport.parkNanos(20_000_000); // the other waits by now
+                                  LockSupport.parkNanos(20_000_000); // the other one waits by now
                                   throw thrown;
                                 }
                               }),
@@ -240,7 +240,7 @@ final class SchedulerTest {
     }
   }
 
-  /** Whichever task throws: its exception comes out once, when no task runs any more. */
+  /** Whichever task throws: its exception is thrown once, after the last task has ended. */
   @Test
   void anExceptionSurfacesWhenNoChunkRunsAnyMore() {
     for (int repeat = 0; repeat < 300; repeat++) {
@@ -276,7 +276,7 @@ final class SchedulerTest {
     }
   }
 
-  /** An error of every task: one of them comes out, and the executor is fit for use. */
+  /** Every task throws: one of the exceptions is thrown, and the executor stays usable. */
   @Test
   void everyChunkThrows() {
     Scheduler scheduler = new Scheduler(executor, 4);
@@ -297,7 +297,10 @@ final class SchedulerTest {
     assertEachOnce(scheduler, 64, LARGE);
   }
 
-  /** The caller waits for a helper that has begun: one that is never counted out is for ever. */
+  /**
+   * The caller waits for a helper that has begun: if a failed helper is not counted, it waits
+   * forever.
+   */
   @Test
   void anErrorOfAHelperAlone() {
     Scheduler scheduler = new Scheduler(executor, 2);
@@ -322,7 +325,7 @@ final class SchedulerTest {
     assertEachOnce(scheduler, 64, LARGE);
   }
 
-  /** The caller is in its first task when the helper has failed and gone. */
+  /** The caller is in its first task when the helper has failed and ended. */
   @Test
   void noChunkBeginsAfterAFailure() {
     CountDownLatch callerAtWork = new CountDownLatch(1);
@@ -367,7 +370,7 @@ final class SchedulerTest {
           tasks,
           LARGE,
           (begin, end) -> {
-            // A thread that sleeps here would wake when the other has done it all.
+            // A thread that sleeps here would wake after the other has done everything.
             for (two.incrementAndGet(); two.get() < 2; ) {
               Thread.onSpinWait();
             }
@@ -381,7 +384,7 @@ final class SchedulerTest {
     }
   }
 
-  /** The private state of one worker; used on one thread and not after it is closed. */
+  /** The private state of one worker, used on one thread only, and not after it is closed. */
   private static final class Own implements Scheduler.Share {
     private final Thread thread = Thread.currentThread();
     private boolean closed;
@@ -591,7 +594,7 @@ final class SchedulerTest {
     assertFalse(Thread.currentThread().isInterrupted());
   }
 
-  /** Two callers at once ask for no more threads than there are processors. */
+  /** Two concurrent callers ask for no more threads than there are processors. */
   @Test
   void callersShareTheProcessors() {
     int processors = Runtime.getRuntime().availableProcessors();
@@ -611,7 +614,9 @@ final class SchedulerTest {
     assertEquals(Math.max(1, processors / 2) - 1 + 2 * processors - 1, helpers.get());
   }
 
-  /** Without a limit of its own, an operation of very many tasks does not fill the executor. */
+  /**
+   * An operation of very many tasks does not fill the executor, even without a limit of its own.
+   */
   @Test
   void helpersAreFewHoweverManyAreAllowed() {
     int processors = Runtime.getRuntime().availableProcessors();
@@ -642,7 +647,7 @@ final class SchedulerTest {
     assertArrayEquals(expected, runs);
   }
 
-  /** A pool that never gets to its queue: what waits there holds nothing of the operation. */
+  /** A pool that never runs its queue: queued helpers hold nothing of the operation. */
   @Test
   void aBusyPoolPinsNoMemory() throws InterruptedException {
     List<Runnable> queue = new ArrayList<>();
@@ -667,7 +672,7 @@ final class SchedulerTest {
     return new WeakReference<>(memory);
   }
 
-  /** One written in a language without checked exceptions. */
+  /** An executor written in a language without checked exceptions. */
   @Test
   void aCheckedExceptionOfTheExecutor() {
     IOException thrown = new IOException("full");
@@ -688,7 +693,10 @@ final class SchedulerTest {
     throw (E) thrown;
   }
 
-  /** The caller's task fails while a helper runs: it is waited for, and nobody runs after. */
+  /**
+   * The caller's task fails while a helper runs: the caller waits for it, and no task runs
+   * afterwards.
+   */
   @Test
   void noHelperRunsWhenAnErrorOfTheCallerIsThrown() throws InterruptedException {
     CountDownLatch helperAtWork = new CountDownLatch(1);
@@ -714,12 +722,12 @@ final class SchedulerTest {
     assertEquals(0, running.get(), "helpers at work");
   }
 
-  /** Frames from the end of a stack, which are more than those of a helper. */
+  /** The frames up to the end of a stack, more than a helper has. */
   private static final int DEPTHS = 150;
 
   /**
-   * Wherever in a helper the stack of its thread ends: the caller neither waits for it for ever nor
-   * misses a task.
+   * The stack of a helper's thread overflows at any place: the caller neither waits for it forever
+   * nor misses a task.
    */
   @Test
   void helpersOnShortStacks() throws Exception {

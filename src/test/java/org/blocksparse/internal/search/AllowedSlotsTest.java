@@ -10,7 +10,7 @@ import java.util.List;
 import org.blocksparse.testing.Data;
 import org.junit.jupiter.api.Test;
 
-/** The slots that lists allow, against sets of outputs. */
+/** The slots that lists allow, compared with sets of outputs. */
 final class AllowedSlotsTest {
   private static final int OUTPUTS = 8;
 
@@ -22,7 +22,7 @@ final class AllowedSlotsTest {
           new int[][] {{1, 6, 5, 3}, {7, 4, 0}, {2}},
           4);
 
-  /** Allowed slots, and the same as sets of slots, by class. */
+  /** Allowed slots, and the same slots as sets, by class. */
   private record Case(AllowedSlots allowed, List<BitSet> expected, boolean ascending) {
     Case and(Case other) {
       List<BitSet> both = new ArrayList<>();

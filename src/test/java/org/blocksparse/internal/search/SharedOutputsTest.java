@@ -11,11 +11,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.lang.ref.WeakReference;
 import org.junit.jupiter.api.Test;
 
-/** The kept form of a list of outputs: for how long, and of which table. */
+/** The cached form of a list of outputs: its lifetime, and its table. */
 final class SharedOutputsTest {
   private final SharedOutputs outputs = new SharedOutputs(new int[] {4, 0, 2, 4});
 
-  /** Outputs 0 and 1 in class 0, 2 to 4 in class 1, in other slots if they are turned around. */
+  /**
+   * Returns a table with outputs 0 and 1 in class 0 and 2 to 4 in class 1, in reverse slots if it
+   * is turned.
+   */
   private static ClassTable table(boolean turned) {
     return new ClassTable(
         new int[] {0, 0, 1, 1, 1},
@@ -36,7 +39,7 @@ final class SharedOutputsTest {
     assertArrayEquals(new int[] {0, 2}, ofOne.sorted(1));
     assertArrayEquals(new int[] {1}, outputs.in(other).sorted(0));
     assertArrayEquals(new int[] {0, 2}, outputs.in(other).sorted(1));
-    // One that looks the same is another: what is in its arrays is not compared.
+    // An equal table is another table: the contents of its arrays are not compared.
     assertNotSame(outputs.in(other), outputs.in(table(true)));
     assertArrayEquals(new int[] {0}, outputs.in(one).sorted(0));
   }

@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import org.junit.jupiter.api.Test;
 
-/** How long the bags of a plan may be; the biases made of them show their content. */
+/** The limit on the length of a plan's bags; the biases made of them show their content. */
 final class SampleBagsTest {
   @Test
   void lengthIsThatOfAnArray() {
@@ -22,7 +22,7 @@ final class SampleBagsTest {
         e.getMessage());
   }
 
-  /** As many samples as a dense plan may have. */
+  /** A dense plan may have this many samples. */
   @Test
   void lengthBeyondAnInt() {
     int samples = 1 << 29;

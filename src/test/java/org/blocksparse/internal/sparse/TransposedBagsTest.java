@@ -28,10 +28,10 @@ import org.junit.jupiter.params.provider.MethodSource;
 final class TransposedBagsTest {
   private static final int BOUND = 1 << 20;
 
-  /** An entry as seen from the row that it names. */
+  /** An entry from the viewpoint of the row that it names. */
   record Entry(int bag, float factor) {}
 
-  /** How many entries name which rows. */
+  /** A number of entries, and the row that each names. */
   record Case(String name, int entries, IntUnaryOperator rowOfEntry) {
     @Override
     public String toString() {
@@ -39,7 +39,7 @@ final class TransposedBagsTest {
     }
   }
 
-  /** More and fewer than what threads share. */
+  /** Cases around the sizes from which on threads share the work. */
   static Stream<Case> cases() {
     return IntStream.of(0, 1, 511, 512, 513, 1025, 8191, 8192, 8193, 30_011)
         .boxed()

@@ -20,7 +20,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The memory held by a lease, and by one that fails. */
+/** The memory that a lease holds, also when it fails. */
 final class OperandLeaseTest {
   private final FloatTensor tensor = FloatTensor.zeros(3);
   private final FloatTensor closed = FloatTensor.zeros(5);
@@ -34,7 +34,7 @@ final class OperandLeaseTest {
     void by(OperandLease lease);
   }
 
-  /** Something is refused after a tensor was held, which is not held any more then. */
+  /** Asserts that a call fails after it has held a tensor, and releases it. */
   private void assertRefused(String message, Holding holding) {
     OperandLease lease = new OperandLease().of("tensor", tensor);
     IllegalStateException refused =
@@ -113,7 +113,7 @@ final class OperandLeaseTest {
     }
   }
 
-  /** Others ask one by one, and go on with what they have. */
+  /** Others try one tensor after the other, and continue with those that are open. */
   @Test
   void memoryThatIsClosedIsTriedOnly() {
     try (OperandLease lease = new OperandLease().of("tensor", tensor)) {

@@ -16,7 +16,7 @@ import org.blocksparse.internal.memory.Storage;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
-/** The state of two tensors, of three and of two blocks. */
+/** The state of a layer of two tensors, of three and of two blocks. */
 final class LayerStateTest {
   private static final Optimizer ADAM = Optimizer.adam(0.5f);
   private static final Optimizer SGD = Optimizer.sgd(0.5f);
@@ -48,7 +48,7 @@ final class LayerStateTest {
     }
     assertArrayEquals(new int[] {0, 2, 1}, state.of(0).steps());
     assertArrayEquals(new int[] {1, 0}, state.of(1).steps());
-    // With a gradient that stays the same, each step of Adam has the length of the rate.
+    // With a constant gradient, each step of Adam has the length of the rate.
     float[] expected = {0, 0, 0, 0, -1, -1, -1, -1, -0.5f, -0.5f, -0.5f, -0.5f};
     for (int i = 0; i < expected.length; i++) {
       assertEquals(expected[i], weights.getFloat(i), 1e-6, "weight " + i);
@@ -106,7 +106,7 @@ final class LayerStateTest {
     assertArrayEquals(new int[3], state.of(0).steps());
   }
 
-  /** Adam corrects nothing by then. */
+  /** By then, Adam's corrections are 1. */
   @Test
   void stepsAreCountedAsFarAsAnIntCan() {
     state.reset(Optimizer.Kind.ADAM);
@@ -136,7 +136,7 @@ final class LayerStateTest {
         assertThrows(IllegalStateException.class, () -> state.begin(ADAM, kernels)).getMessage());
   }
 
-  /** A rule of another kind has begun, with memory that nothing was kept in so far. */
+  /** A rule of another kind has begun, with new memory that holds nothing yet. */
   @Test
   void closingWaitsForAStepOfAnotherRuleThatHasNotUpdatedYet() {
     for (Optimizer rule : List.of(SGD, Optimizer.adagrad(0.5f))) {
@@ -154,7 +154,7 @@ final class LayerStateTest {
     }
   }
 
-  /** As a file or a copy of it needs it: what was kept, whatever becomes of the state. */
+  /** A held state, as for a file or a copy, keeps its content, whatever happens to the state. */
   @Test
   void whatIsHeldStaysAsItWas() {
     gradient.fill(0, 4, 1);

@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import java.util.zip.CRC32;
 import org.junit.jupiter.api.Test;
 
-/** The points of IQ3_S, by the checksum of ggml's table: four bytes for each code. */
+/** The points of IQ3_S, compared by the checksum of ggml's table: four bytes for each code. */
 final class Iq3GridTest {
   @Test
   void pointsAreThoseOfGgml() {

@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Numbers of files that our own weights never have. */
+/** Numbers in files that our own weights never have. */
 final class WeightTypeTest {
   @ParameterizedTest
   @CsvSource({"FLOAT16, 0x7c00, 0x3ff", "BFLOAT16, 0x7f80, 0x7f"})
