@@ -33,7 +33,7 @@ module org.blocksparse {
   exports org.blocksparse.internal.search to
       org.blocksparse.classifier;
 
-  // The classifier checks arguments as the library does.
+  // The classifier checks its arguments as the library does.
   exports org.blocksparse.internal.tensors to
       org.blocksparse.classifier;
 

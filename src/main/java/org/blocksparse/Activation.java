@@ -101,13 +101,13 @@ public enum Activation {
     return gated;
   }
 
-  /** a = f(z), without a gate, by {@link Workers#common}. */
+  /** Computes a = f(z), without a gate, by {@link Workers#common}. */
   public void apply(FloatTensor z, FloatTensor a) {
     apply(z, null, a, Workers.common());
   }
 
   /**
-   * a[r] = gate[r] * f(z[r]) for each row r.
+   * Computes a[r] = gate[r] * f(z[r]) for each row r.
    *
    * @param z (..., n), or (..., 2 n) if this is gated
    * @param gate (...): a factor for each row; null if each is 1
@@ -119,15 +119,15 @@ public enum Activation {
     new ActivationCall(this, z, gate, a, "a").apply(requireNonNull(workers, "workers"));
   }
 
-  /** The gradient with respect to z, written, without a gate, by {@link Workers#common}. */
+  /** Computes the gradient with respect to z, without a gate, by {@link Workers#common}. */
   public void gradient(FloatTensor z, FloatTensor gradA, FloatTensor gradZ) {
     gradient(z, gradA, GradientOptions.overwrite(), gradZ, Workers.common());
   }
 
   /**
-   * The gradient with respect to z: {@code gradZ = gradA * f'(z)}; if this is gated, {@code
-   * gradZ[r, q] = gradA[r, q] * z[r, n + q] * f'(z[r, q])} and {@code gradZ[r, n + q] = gradA[r, q]
-   * * f(z[r, q])}.
+   * Computes the gradient with respect to z: {@code gradZ = gradA * f'(z)}; if this is gated,
+   * {@code gradZ[r, q] = gradA[r, q] * z[r, n + q] * f'(z[r, q])} and {@code gradZ[r, n + q] =
+   * gradA[r, q] * f(z[r, q])}.
    *
    * <p>With a gate, {@code gradZ[r] = gate[r] * f'(z[r]) * gradA[r]}, and {@code gradGate[r]} is
    * the sum over q of {@code gradA[r, q] * f(z[r])[q]}, off by at most (n + 16) 2<sup>-24</sup>

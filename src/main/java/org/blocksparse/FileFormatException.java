@@ -45,7 +45,7 @@ public final class FileFormatException extends IOException {
     return part;
   }
 
-  /** Why. */
+  /** Returns the reason of the flaw. */
   public String reason() {
     return reason;
   }

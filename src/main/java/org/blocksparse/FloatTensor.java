@@ -121,7 +121,7 @@ public sealed interface FloatTensor extends Tensor, BlockMatrix permits DenseFlo
   }
 
   /**
-   * One element.
+   * Returns one element.
    *
    * @throws IllegalArgumentException if the number of indices is not the rank
    * @throws IndexOutOfBoundsException if an index is outside its dimension

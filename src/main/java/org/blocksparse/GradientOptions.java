@@ -124,7 +124,7 @@ public final class GradientOptions {
     return gate;
   }
 
-  /** Receives the gradient with respect to the gate; null without a gate. */
+  /** Returns the tensor for the gradient with respect to the gate; null without a gate. */
   public FloatTensor gradGate() {
     return gradGate;
   }

@@ -29,7 +29,7 @@ public sealed interface IntTensor extends Tensor permits DenseInts {
   }
 
   /**
-   * One element.
+   * Returns one element.
    *
    * @throws IllegalArgumentException if the number of indices is not the rank
    * @throws IndexOutOfBoundsException if an index is outside its dimension

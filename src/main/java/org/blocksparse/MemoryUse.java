@@ -18,12 +18,12 @@ import static java.util.Objects.requireNonNull;
  */
 public record MemoryUse(
     long mappedBytes, long privateBytes, long hits, long misses, long bytesRead) {
-  /** The use of a model without a cache. */
+  /** Creates the use of a model without a cache. */
   public MemoryUse(long mappedBytes, long privateBytes) {
     this(mappedBytes, privateBytes, 0, 0, 0);
   }
 
-  /** The use of two models. */
+  /** Returns the sum of the uses of two models. */
   public MemoryUse plus(MemoryUse other) {
     requireNonNull(other, "other");
     return new MemoryUse(

@@ -124,7 +124,7 @@ public final class ModelHolder<T extends AutoCloseable> implements AutoCloseable
 
   private final Loader<? extends T> loader;
 
-  /** Null once the holder is closed. */
+  /** The current model; null once the holder is closed. */
   private final AtomicReference<Held<T>> current;
 
   private final Object reloading = new Object();
@@ -160,7 +160,7 @@ public final class ModelHolder<T extends AutoCloseable> implements AutoCloseable
   }
 
   /**
-   * A lease on the current model, to be closed by the caller:
+   * Returns a lease on the current model, which the caller closes:
    *
    * <pre>{@code
    * try (var lease = holder.acquire()) {
@@ -283,7 +283,7 @@ public final class ModelHolder<T extends AutoCloseable> implements AutoCloseable
     return failedReloads.get();
   }
 
-  /** Why the last reload failed; empty if it succeeded, or if there was none. */
+  /** Returns the cause of the last failed reload; empty if it succeeded, or if there was none. */
   public Optional<Throwable> lastError() {
     return Optional.ofNullable(lastError);
   }

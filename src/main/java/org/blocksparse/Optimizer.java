@@ -64,7 +64,7 @@ public final class Optimizer {
   }
 
   /**
-   * {@code w -= rate * gradient}.
+   * Returns SGD: {@code w -= rate * gradient}.
    *
    * @throws IllegalArgumentException unless the rate is positive and finite
    */
@@ -83,9 +83,9 @@ public final class Optimizer {
   }
 
   /**
-   * Adam with beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 (Kingma and Ba, 2015). The second moment
-   * stays finite, and the magnitude of the first at most 1.5e20. Native kernels skip an element
-   * whose gradient is larger than 5e20 (5.8e20 in its first step).
+   * Returns Adam with beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 (Kingma and Ba, 2015). The second
+   * moment stays finite, and the magnitude of the first at most 1.5e20. Native kernels skip an
+   * element whose gradient is larger than 5e20 (5.8e20 in its first step).
    *
    * @throws IllegalArgumentException unless the rate is positive and finite
    */
@@ -94,7 +94,7 @@ public final class Optimizer {
   }
 
   /**
-   * Adam with all its parameters.
+   * Returns Adam with all its parameters.
    *
    * @param beta1 the decay rate of the mean gradient, in [0, 1)
    * @param beta2 the decay rate of the mean square, in [0, 1)

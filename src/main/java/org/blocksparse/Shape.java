@@ -50,7 +50,7 @@ public final class Shape {
     return size;
   }
 
-  /** The dimensions, in an array of the caller's own. */
+  /** Returns the dimensions in a new array. */
   public long[] toArray() {
     return dims.clone();
   }

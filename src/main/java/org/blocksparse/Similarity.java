@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
-/** How alike a row of x and a row w of an output are, in double; a larger one is better. */
+/** The similarity of a row of x to a row w of an output, in double; larger is better. */
 public enum Similarity {
   /** The sum over the features f of {@code x[f] * w[f]}. */
   INNER_PRODUCT,

@@ -32,7 +32,7 @@ import org.blocksparse.internal.tensors.CsrRows;
  */
 public sealed interface SparseRows extends AutoCloseable permits CsrRows {
   /**
-   * Rows with a copy of the given offsets and indices, whose values are 1.
+   * Returns rows with a copy of the given offsets and indices, whose values are 1.
    *
    * @throws IllegalArgumentException if offsets are empty, do not begin with 0, decrease, or do not
    *     end with the number of indices
@@ -44,7 +44,8 @@ public sealed interface SparseRows extends AutoCloseable permits CsrRows {
   }
 
   /**
-   * Rows with a copy of the given offsets, indices and values. See {@link #of(int[], int[])}.
+   * Returns rows with a copy of the given offsets, indices and values. See {@link #of(int[],
+   * int[])}.
    *
    * @throws IllegalArgumentException also if there are different numbers of values and indices
    */
@@ -53,7 +54,7 @@ public sealed interface SparseRows extends AutoCloseable permits CsrRows {
   }
 
   /**
-   * Rows with a copy of the given indices, a row for each array, whose values are 1.
+   * Returns rows with a copy of the given indices, a row for each array, whose values are 1.
    *
    * @throws IllegalArgumentException if there are more than 2<sup>31</sup> - 1 entries, or
    *     2<sup>31</sup> - 9 rows and more
@@ -65,8 +66,8 @@ public sealed interface SparseRows extends AutoCloseable permits CsrRows {
   }
 
   /**
-   * Rows with a copy of the given indices and values, a row for each pair of arrays. See {@link
-   * #of(List)}.
+   * Returns rows with a copy of the given indices and values, a row for each pair of arrays. See
+   * {@link #of(List)}.
    *
    * @throws IllegalArgumentException also if a row has different numbers of values and indices
    */
@@ -75,8 +76,8 @@ public sealed interface SparseRows extends AutoCloseable permits CsrRows {
   }
 
   /**
-   * Rows with a copy of the given indices that are in [0, bound), whose values are 1. Other indices
-   * are ignored, and a bag of mode MEAN does not count them.
+   * Returns rows with a copy of the given indices that are in [0, bound), whose values are 1. Other
+   * indices are ignored, and a bag of mode MEAN does not count them.
    *
    * @param bound the vocabulary of a bag, or the outputs of a layer
    * @param unknown counts the ignored indices
@@ -97,11 +98,11 @@ public sealed interface SparseRows extends AutoCloseable permits CsrRows {
   }
 
   /**
-   * Rows over the memory of direct buffers, each from its position to its limit, without a copy;
-   * values are 1. The buffers stay reachable; closing the rows does not free them. Their content
-   * must not change while a call uses the rows: an index that changes after its check can read
-   * invalid memory, which ends the process. The content may change between two calls: the next call
-   * checks it again, and throws as this method does. The memory must stay valid, as for {@link
+   * Wraps the memory of direct buffers as rows, each from its position to its limit, without a
+   * copy; values are 1. The buffers stay reachable; closing the rows does not free them. Their
+   * content must not change while a call uses the rows: an index that changes after its check can
+   * read invalid memory, which ends the process. The content may change between two calls: the next
+   * call checks it again, and throws as this method does. The memory must stay valid, as for {@link
    * FloatTensor#wrap(FloatBuffer, long...)}.
    *
    * @throws IllegalArgumentException if a buffer is not direct, not in native byte order, not
@@ -148,8 +149,8 @@ public sealed interface SparseRows extends AutoCloseable permits CsrRows {
   float[] values(int row);
 
   /**
-   * A view of rows [begin, end), with the same indices and values. Closing the original closes the
-   * view. Closing the view does not close the original.
+   * Returns a view of rows [begin, end), with the same indices and values. Closing the original
+   * closes the view. Closing the view does not close the original.
    *
    * @throws IndexOutOfBoundsException unless 0 &lt;= begin &lt;= end &lt;= rows
    * @throws IllegalArgumentException if offsets of these rows were changed; see {@link #size}

@@ -36,7 +36,7 @@ public final class UnknownIds {
     return ignored.sum();
   }
 
-  /** Counts ids that were ignored. */
+  /** Counts ignored ids. */
   public void add(long ids) {
     ignored.add(ids);
   }

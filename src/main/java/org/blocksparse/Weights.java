@@ -122,8 +122,8 @@ public sealed interface Weights extends BlockMatrix permits StoredBlocks {
   Weights transposeBlocks();
 
   /**
-   * A view with different block counts and the same memory order: for example, (experts, 1, in,
-   * out) becomes (1, experts, in, out). Nothing is copied. Closing works as for {@link
+   * Returns a view with different block counts and the same memory order: for example, (experts, 1,
+   * in, out) becomes (1, experts, in, out). Nothing is copied. Closing works as for {@link
    * #transposeBlocks}.
    *
    * @throws IllegalArgumentException if the total number of blocks would change, or if these are a

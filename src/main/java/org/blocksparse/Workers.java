@@ -37,7 +37,7 @@ public sealed interface Workers permits Engine {
   }
 
   /**
-   * Helpers from an executor.
+   * Returns workers with helpers from an executor.
    *
    * @param executor runs the helpers; stays the caller's
    * @param maxWorkers the most threads that work on one operation, the calling one included; more

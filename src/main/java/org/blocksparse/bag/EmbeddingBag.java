@@ -270,10 +270,10 @@ public final class EmbeddingBag extends LayerFace<GrowingLayer>
   }
 
   /**
-   * One training step, which updates each used table row. The gradient of a table row is the sum of
-   * {@code value * factor * gradOut} over all entries that use it. The optimizer is applied to this
-   * sum once. Unused rows do not change: they do not decay, and neither does their part of the
-   * optimizer state. No gradient of the size of the table is ever allocated.
+   * Makes a training step, which updates each used table row. The gradient of a table row is the
+   * sum of {@code value * factor * gradOut} over all entries that use it. The optimizer is applied
+   * to this sum once. Unused rows do not change: they do not decay, and neither does their part of
+   * the optimizer state. No gradient of the size of the table is ever allocated.
    *
    * <p>{@link Optimizer#withMaxNorm} clips the gradient of each table row separately. Adam's bias
    * correction of a row uses the number of steps of that row.

@@ -32,7 +32,7 @@ public final class EmbeddingBagBuilder {
     return this;
   }
 
-  /** Seed of the initial table; 0 by default. Equal seeds give equal tables. */
+  /** Sets the seed of the initial table; 0 by default. Equal seeds give equal tables. */
   public EmbeddingBagBuilder seed(long value) {
     this.seed = value;
     return this;

@@ -19,8 +19,8 @@ final class HeldBag implements GrowingLayer {
   }
 
   /**
-   * Replaces the memory by a larger one. If the bag was closed meanwhile, closes the new memory,
-   * too.
+   * Replaces the memory by a larger one. If the bag was closed in the meantime, closes the new
+   * memory, too.
    */
   void replace(BagMemory grown) {
     BagMemory before = memory;

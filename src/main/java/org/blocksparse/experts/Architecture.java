@@ -23,7 +23,7 @@ enum Architecture {
   QWEN35_MOE("qwen35moe", "", Gate.SOFTMAX, true, true, Shared.GATED, Names.QWEN),
   OLMOE("olmoe", "olmoe", Gate.SOFTMAX, false, true, Shared.NONE, Names.QWEN),
   GPT_OSS("gpt-oss", "gpt_oss", Gate.SOFTMAX_OF_CHOSEN, true, false, Shared.NONE, Names.GPT_OSS),
-  /** DeepSeek V2 and V3 in one: a key has the gate. */
+  /** DeepSeek V2 and V3; a key selects the gate. */
   DEEPSEEK2("deepseek2", "", Gate.SOFTMAX, false, true, Shared.BY_KEY, Names.DEEPSEEK),
   DEEPSEEK_V3(null, "deepseek_v3 kimi_k2", Gate.SIGMOID, true, true, Shared.BY_KEY, Names.DEEPSEEK),
   GLM4_MOE("glm4moe", "glm4_moe", Gate.SIGMOID, false, true, Shared.BY_KEY, Names.DEEPSEEK),
@@ -85,7 +85,7 @@ enum Architecture {
     }
   }
 
-  /** The name of llama.cpp; null if it has none. */
+  /** The name in llama.cpp; null if it has none. */
   private final String gguf;
 
   /** The model types of config.json, with spaces between. */

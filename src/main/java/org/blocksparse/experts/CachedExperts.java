@@ -32,7 +32,7 @@ final class CachedExperts implements AutoCloseable {
   private final DirectFile file;
   private final long expertBytes;
 
-  /** The bytes of an expert to read. */
+  /** The bytes to read for an expert. */
   private final long bytesOfWeights;
 
   // The lock of the cache guards all that follows.
@@ -40,7 +40,7 @@ final class CachedExperts implements AutoCloseable {
   /** The slot of each expert, or null. */
   private final ExpertCache.Slot[] resident;
 
-  /** Calls that have used each expert, where earlier ones count less. */
+  /** Calls that have used each expert; earlier ones count less. */
   private final int[] uses;
 
   /** Calls that still need each expert. */

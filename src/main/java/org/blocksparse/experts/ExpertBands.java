@@ -5,8 +5,8 @@ import java.util.Arrays;
 
 /**
  * The pairs of samples and experts in bands, each with the pairs of some experts. An expert is in
- * one band, unless it has more pairs than a band holds: so its weights are read once, and what is
- * kept between two products is bounded.
+ * one band, unless it has more pairs than a band holds: so its weights are read once, and the
+ * memory between two products is bounded.
  */
 final class ExpertBands {
   private final int[] chosen;
@@ -28,7 +28,7 @@ final class ExpertBands {
   }
 
   /**
-   * Bands of pairs.
+   * Divides pairs into bands.
    *
    * @param chosen (batch, k) experts
    * @param places for each pair its place among the gates, or {@link TopExperts#DROPPED}

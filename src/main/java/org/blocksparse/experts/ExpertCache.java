@@ -50,7 +50,7 @@ public final class ExpertCache implements AutoCloseable {
     /** Reads that have not ended. */
     int reads;
 
-    /** Why the expert cannot be used, or null. */
+    /** The reason why the expert cannot be used, or null. */
     Throwable failure;
 
     private long lastUse;
@@ -81,7 +81,7 @@ public final class ExpertCache implements AutoCloseable {
   private long clock;
   private long uses;
 
-  /** Calls and reads that have not ended. */
+  /** Calls and reads in progress. */
   private int active;
 
   private boolean closed;
@@ -220,7 +220,7 @@ public final class ExpertCache implements AutoCloseable {
     for (Piece piece : pieces) {
       try {
         readers.execute(() -> read(layer, slot, piece));
-      } catch (Throwable e) { // no thread can be had
+      } catch (Throwable e) { // no thread can start
         ended(slot, 0, e);
       }
     }
@@ -250,7 +250,10 @@ public final class ExpertCache implements AutoCloseable {
     return best;
   }
 
-  /** The last of experts with as many uses goes, since a prompt uses all of them in turn. */
+  /**
+   * Compares two experts; of equally used ones, the last used is less useful, as a prompt uses all
+   * in turn.
+   */
   private static boolean isLessUseful(Slot a, Slot b) {
     boolean aWanted = a.layer.isWanted(a.expert);
     boolean bWanted = b.layer.isWanted(b.expert);

@@ -65,7 +65,7 @@ final class ExpertSlots {
   private final Storage b1;
 
   /**
-   * Slots in new memory.
+   * Creates slots in new memory.
    *
    * @param locked whether the weights stay in RAM
    * @throws OutOfMemoryError if it cannot be had

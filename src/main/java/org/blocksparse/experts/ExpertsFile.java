@@ -33,12 +33,12 @@ import org.blocksparse.internal.weights.WeightType;
 final class ExpertsFile {
   private static final String KIND = "mixture of experts";
 
-  /** A number that is not negative, as {@link Float#toString} writes it. */
+  /** Matches a number that is not negative, as {@link Float#toString} writes it. */
   private static final String NUMBER = "[0-9]{1,9}([.][0-9]{1,20})?(E-?[0-9]{1,2})?";
 
   private ExpertsFile() {}
 
-  /** A parameter; all but weights of experts are floats. */
+  /** A parameter; all except weights of experts are floats. */
   @SuppressWarnings("ArrayRecordComponent")
   public record Parameter(long[] dims, StoredWeights weights) {}
 

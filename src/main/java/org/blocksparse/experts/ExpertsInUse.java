@@ -9,10 +9,10 @@ import org.blocksparse.internal.kernels.PackedExperts;
  * that is still to be used, so that calls cannot wait for each other in a circle.
  */
 final class ExpertsInUse implements PackedExperts.Slots, AutoCloseable {
-  /** Enough bytes to read ahead to keep a disk busy. */
+  /** The bytes to read ahead, enough to keep a disk busy. */
   private static final long AHEAD_BYTES = 64L << 20;
 
-  /** The most slots to read ahead to, as a part of all: reading ahead takes them from others. */
+  /** The slots for reading ahead, as a fraction of all: other calls lose them. */
   private static final int AHEAD_PART = 8;
 
   private static final int MIN_AHEAD = 2;
@@ -39,14 +39,14 @@ final class ExpertsInUse implements PackedExperts.Slots, AutoCloseable {
   /** The slots of the experts that are taken. */
   private final ExpertCache.Slot[] slots;
 
-  /** True for each expert that was not in memory. */
+  /** Whether each expert was not in memory. */
   private final boolean[] isMiss;
 
   private int taken;
   private int released;
   private int misses;
 
-  /** Misses that are taken and not released. */
+  /** The misses that are taken and not released. */
   private int ahead;
 
   ExpertsInUse(
@@ -80,7 +80,7 @@ final class ExpertsInUse implements PackedExperts.Slots, AutoCloseable {
   }
 
   /**
-   * Begins to read.
+   * Begins reading.
    *
    * @throws IllegalStateException if the layer or the cache is closed
    */
@@ -100,7 +100,7 @@ final class ExpertsInUse implements PackedExperts.Slots, AutoCloseable {
     }
   }
 
-  /** Takes the next experts as far as slots are free. */
+  /** Takes the next experts while slots are free. */
   private void take() {
     while (taken < count && (ahead < maxAhead || taken == released)) {
       boolean miss = !layer.isResident(expert(taken));

@@ -174,7 +174,7 @@ record ExpertsParameters(
     return (int) W1.shape().dim(2);
   }
 
-  /** The size of what an activation is applied to. */
+  /** Returns the size of the activation's input. */
   int sums() {
     return (int) W1.shape().dim(3);
   }
@@ -242,7 +242,7 @@ record ExpertsParameters(
   }
 
   /**
-   * Both products have inputs of so many bits.
+   * Requires that both products have inputs of so many bits.
    *
    * @throws IllegalStateException if one has not
    */
@@ -346,7 +346,7 @@ record ExpertsParameters(
             lease.requireWritable(name, KernelOperands.elements(parameter), parameter.shape()));
   }
 
-  /** A tensor that is written shares no memory with a parameter. */
+  /** Requires that a written tensor shares no memory with a parameter. */
   void requireApart(String name, FloatTensor written) {
     forEach(
         (other, parameter) ->

@@ -70,13 +70,13 @@ public final class ExpertsPass implements AutoCloseable {
   /** The pass of the shared expert, or null. */
   private ExpertsPass shared;
 
-  /** True once a step has changed the parameters that z and a were computed from. */
+  /** Whether a step has changed the parameters from which z and a were computed. */
   private boolean isOutdated;
 
   private boolean closed;
 
   /**
-   * Memory for a pass, which the layer fills.
+   * Allocates a pass, which the layer fills.
    *
    * @param x (batch, inputs)
    * @param ownsRouting whether closing the pass closes the routing
@@ -137,8 +137,9 @@ public final class ExpertsPass implements AutoCloseable {
   }
 
   /**
-   * The gradients of a loss with respect to x and parameters, written or added, by the options.
-   * Gradients of experts without rows are not touched; {@link #clear} sets gradients to zero again.
+   * Computes the gradients of a loss with respect to x and parameters, written or added by the
+   * options. Gradients of experts without rows are not touched; {@link #clear} sets gradients to
+   * zero again.
    *
    * @param gradOut (batch, outputs): the gradient with respect to the output. NaN and infinities
    *     propagate to the gradients of all experts of their rows, and of the gate
@@ -164,7 +165,7 @@ public final class ExpertsPass implements AutoCloseable {
     }
   }
 
-  /** The gradients of all experts, with checked operands. */
+  /** Computes the gradients of all experts, with checked operands. */
   private void differentiate(
       FloatTensor gradOut,
       GradientOptions options,
@@ -237,7 +238,7 @@ public final class ExpertsPass implements AutoCloseable {
   }
 
   /**
-   * One training step without a gradient for x; see {@link #step(FloatTensor, Optimizer,
+   * Makes a training step without a gradient for x; see {@link #step(FloatTensor, Optimizer,
    * FloatTensor)}.
    */
   public void step(FloatTensor gradOut, Optimizer optimizer) {
@@ -245,9 +246,9 @@ public final class ExpertsPass implements AutoCloseable {
   }
 
   /**
-   * One training step, which updates each parameter. Experts without rows cost nothing and do not
-   * change: they do not decay, and Adam counts the steps of each expert separately. The gradients
-   * of weights are used while they are in the cache, and never stored.
+   * Makes a training step, which updates each parameter. Experts without rows cost nothing and do
+   * not change: they do not decay, and Adam counts the steps of each expert separately. The
+   * gradients of weights are used while they are in the cache, and never stored.
    *
    * @param gradOut (batch, outputs): the gradient of a loss with respect to the output
    * @param optimizer the layer keeps its state, until a step uses another optimizer
@@ -451,7 +452,7 @@ public final class ExpertsPass implements AutoCloseable {
         .of("gradOut", gradOut);
   }
 
-  /** Returns the memory of the pass. Idempotent. */
+  /** Releases the memory of the pass. Idempotent. */
   @Override
   public void close() {
     if (!closed) {

@@ -42,7 +42,7 @@ final class GgufExperts {
   /** The prefix of the names of the block. */
   private final String prefix;
 
-  /** The tensors that were asked for. */
+  /** The requested tensors. */
   private final Set<String> known = new HashSet<>();
 
   GgufExperts(GgufFile file, int block) {
@@ -318,7 +318,7 @@ final class GgufExperts {
     return -1;
   }
 
-  /** Biases (experts, size) side by side, if the file has them. */
+  /** Adds biases (experts, size) side by side, if the file has them. */
   private void addBias(
       String name, List<String> tensors, int experts, long size, Map<String, BlockMatrix> to)
       throws IOException {

@@ -54,7 +54,7 @@ record GgufKeys(GgufFile file, int block, Map<String, Object> values) {
     return defaults().activation();
   }
 
-  /** Tensors of the block that must be there. */
+  /** Returns the names of the block's required tensors. */
   List<String> tensors() throws FileFormatException {
     List<String> tensors = new ArrayList<>(defaults().ggufTensors());
     if (number("expert_shared_count", 0, 0, Integer.MAX_VALUE) > 0) {
@@ -63,7 +63,7 @@ record GgufKeys(GgufFile file, int block, Map<String, Object> values) {
     return tensors;
   }
 
-  /** The gate, without what tensors have of it. */
+  /** Returns the gate, without its parts in tensors. */
   TopKGate gate(int experts, boolean hasChoiceBias) throws FileFormatException {
     requireIfThere("expert_count", experts);
     int k = number("expert_used_count", 0, 1, experts);

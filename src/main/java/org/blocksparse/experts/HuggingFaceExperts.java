@@ -30,7 +30,7 @@ final class HuggingFaceExperts {
   private static final List<String> ROOTS =
       List.of("model.", "model.language_model.", "language_model.model.");
 
-  /** The limit of gpt-oss, which its activation has. */
+  /** The limit of gpt-oss's activation. */
   private static final double LIMIT = 7;
 
   private static final String CHOICE_BIAS = "gate.e_score_correction_bias";
@@ -48,7 +48,7 @@ final class HuggingFaceExperts {
   /** The prefix of the names of the layer. */
   private final String prefix;
 
-  /** The tensors that were asked for. */
+  /** The requested tensors. */
   private final Set<String> known = new HashSet<>();
 
   HuggingFaceExperts(HuggingFaceModel model, int layer) throws IOException {
@@ -169,7 +169,7 @@ final class HuggingFaceExperts {
     }
     String type = model.info(name).type();
     if (architecture == Architecture.GPT_OSS && !type.equals(ElementType.MXFP4.name())) {
-      // Plain tensors are (experts, in, out), which the shape of a square one does not show.
+      // Unquantized tensors are (experts, in, out), which the shape of a square one does not show.
       throw wrong(name, "expected MXFP4, as gpt-oss was published, but was " + type);
     }
     return (int) (sums / 2);
@@ -216,7 +216,7 @@ final class HuggingFaceExperts {
     }
   }
 
-  /** The gate of Gemma 4 has scales, and reads rows with a norm of its own. */
+  /** Adds the gate of Gemma 4, which has scales, and reads rows with a norm of its own. */
   private TopKGate addNormedGate(TopKGate gate, int inputs, Map<String, BlockMatrix> to)
       throws IOException {
     int experts = gate.experts();

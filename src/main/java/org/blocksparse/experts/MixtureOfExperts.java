@@ -112,16 +112,16 @@ public final class MixtureOfExperts implements AutoCloseable {
   private final Workers workers;
   private final Map<String, String> metadata;
 
-  /** The shared expert, whose memory and state are those of this layer; null without it. */
+  /** The shared expert, whose memory and state belong to this layer; null without it. */
   private final MixtureOfExperts shared;
 
   /**
-   * The bits of inputs of the products of experts; {@link RowFormat#ANY_BITS}: those that their
-   * weights ask for.
+   * The bits of inputs of the products of experts; {@link RowFormat#ANY_BITS} leaves the choice to
+   * the weights.
    */
   private final int inputBits;
 
-  /** Null if weights are only read. */
+  /** The optimizer state; null if weights are read-only. */
   private final OptimizerState state;
 
   /** The experts of a layer with a cache, or null. */
@@ -282,7 +282,7 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * The output of the layer; the gate chooses the experts.
+   * Computes the output of the layer; the gate chooses the experts.
    *
    * @param x (batch, inputs)
    * @param out (batch, outputs); its previous content is overwritten
@@ -295,7 +295,7 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * The output of the layer for a given routing.
+   * Computes the output of the layer for a given routing.
    *
    * @param x (batch, inputs)
    * @param routing has the batch size of x and the number of experts of this layer; the caller
@@ -385,7 +385,7 @@ public final class MixtureOfExperts implements AutoCloseable {
     return inputBits == RowFormat.ANY_BITS ? plan : plan.withInputBits(inputBits);
   }
 
-  /** Second product: writes or adds the sum over experts. */
+  /** Computes the second product: writes or adds the sum over experts. */
   private void second(
       FloatTensor a, BlockPlan down, FloatTensor gates, boolean accumulate, FloatTensor out) {
     Epilogue bias =
@@ -397,8 +397,8 @@ public final class MixtureOfExperts implements AutoCloseable {
   }
 
   /**
-   * Forward pass of training; the gate chooses the experts. The pass keeps the values that the
-   * backward pass needs. The caller closes it:
+   * Makes the forward pass of training; the gate chooses the experts. The pass keeps the values
+   * that the backward pass needs. The caller closes it:
    *
    * <pre>{@code
    * try (ExpertsPass pass = experts.forward(x, out)) {

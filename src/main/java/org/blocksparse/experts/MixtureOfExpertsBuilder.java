@@ -38,7 +38,7 @@ public final class MixtureOfExpertsBuilder {
   private static final List<String> NAMES =
       List.of("Wg", "bg", "W1", "b1", "W2", "b2", "W1.gate", "W1.up", "b1.gate", "b1.up");
 
-  /** The halves of W1 and b1. */
+  /** The suffix of the gate half of W1 and b1. */
   private static final String GATE = ".gate";
 
   private static final String UP = ".up";
@@ -108,7 +108,7 @@ public final class MixtureOfExpertsBuilder {
     return this;
   }
 
-  /** Biases of the gate and of both products, for {@link #build()}; none by default. */
+  /** Adds biases of the gate and of both products, for {@link #build()}; none by default. */
   public MixtureOfExpertsBuilder biases() {
     this.biases = true;
     return this;
@@ -120,7 +120,7 @@ public final class MixtureOfExpertsBuilder {
     return this;
   }
 
-  /** Seed of the initial weights; 0 by default. Equal seeds give equal layers. */
+  /** Sets the seed of the initial weights; 0 by default. Equal seeds give equal layers. */
   public MixtureOfExpertsBuilder seed(long value) {
     this.seed = value;
     return this;
@@ -393,7 +393,7 @@ public final class MixtureOfExpertsBuilder {
     halves.add(second);
   }
 
-  /** Rows of two tensors side by side. */
+  /** Returns the rows of two tensors side by side. */
   private FloatTensor beside(FloatTensor first, FloatTensor second) {
     long[] dims = first.shape().toArray();
     long columns = dims[dims.length - 1];

@@ -41,7 +41,7 @@ record NamedExperts(
   static final String FUSED_FIRST = "experts.gate_up_proj";
   static final String FUSED_DOWN = "experts.down_proj";
 
-  /** Rows and columns of a matrix that are turned at a time. */
+  /** The rows and columns of a matrix that are transposed at a time. */
   private static final int TURNED_ROWS = 16;
 
   private static final int TURNED_COLUMNS = 1 << 10;
@@ -106,7 +106,7 @@ record NamedExperts(
         : new StoredBlocks(all, shape, false);
   }
 
-  /** Weights of experts, of matrices side by side. */
+  /** Returns the weights of experts, from matrices side by side. */
   private BlockMatrix weights(List<String> matrices, boolean shared, Shape shape)
       throws IOException {
     int in = (int) shape.dim(2);
@@ -134,7 +134,7 @@ record NamedExperts(
     }
   }
 
-  /** Weights of experts that are one tensor. */
+  /** Returns the weights of experts from one tensor. */
   private BlockMatrix fused(String name, boolean alternate, Shape shape) throws IOException {
     int experts = (int) (shape.dim(0) * shape.dim(1));
     int in = (int) shape.dim(2);

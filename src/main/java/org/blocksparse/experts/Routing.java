@@ -37,7 +37,7 @@ public final class Routing implements AutoCloseable {
 
   private static final String GATES = "(batch, k)";
 
-  /** Null: the caller has chosen. */
+  /** The gate; null if the caller chose. */
   private final TopKGate gate;
 
   private final int k;
@@ -46,14 +46,14 @@ public final class Routing implements AutoCloseable {
   private final int[] load;
   private final double balancingLoss;
 
-  /** Null without a gate. */
+  /** The probabilities; null without a gate. */
   private final FloatTensor probabilities;
 
   private final FloatTensor gates;
   private final IntTensor experts;
   private final Workers workers;
 
-  /** Both null until they are needed. */
+  /** Both plans are null until they are needed. */
   private BlockPlan toExperts;
 
   private BlockPlan fromExperts;
@@ -90,7 +90,8 @@ public final class Routing implements AutoCloseable {
   }
 
   /**
-   * A routing of the caller, by another gate than {@link TopKGate}. Both tensors are copied.
+   * Returns a routing of the caller, by another gate than {@link TopKGate}. Both tensors are
+   * copied.
    *
    * @param experts (batch, k), each in [0, count); an expert that a sample has twice counts twice
    * @param gates (batch, k): the factors of the experts' outputs. A NaN makes the output of its
@@ -128,7 +129,7 @@ public final class Routing implements AutoCloseable {
     }
   }
 
-  /** Every row to one expert, with a gate of 1. */
+  /** Returns a routing of every row to one expert, with a gate of 1. */
   static Routing toOne(int batch, Workers workers) {
     int[] places = new int[batch];
     Arrays.setAll(places, pair -> pair);
@@ -333,7 +334,7 @@ public final class Routing implements AutoCloseable {
     }
   }
 
-  /** Null if the caller has chosen. */
+  /** Returns the gate; null if the caller chose. */
   TopKGate gate() {
     return gate;
   }

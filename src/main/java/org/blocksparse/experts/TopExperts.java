@@ -12,10 +12,10 @@ record TopExperts(Engine engine, int experts, Gating gating) {
   /** The cost of an exponential, in multiply-adds. */
   private static final int EXP_WORK = 16;
 
-  /** The smallest sum of sigmoids that gates are divided by: the least normal float16. */
+  /** The smallest sum of sigmoids by which gates are divided: the least normal float16. */
   private static final double MIN_SUM = 0x1p-14;
 
-  /** Stands for the gate of a pair that was dropped, which is in no row. */
+  /** Stands for the gate of a dropped pair, which is in no row. */
   public static final int DROPPED = -1;
 
   /**
@@ -39,7 +39,7 @@ record TopExperts(Engine engine, int experts, Gating gating) {
           for (int sample = begin; sample < end; sample++) {
             logits.get(sample, 0, row);
             if (gating.groups() == 1 && gating.choiceBias() == null) {
-              Arrays.setAll(scores, e -> row[e]); // exact, and in the order of probabilities
+              Arrays.setAll(scores, e -> row[e]); // exact, and in the order of the probabilities
               toProbabilities(row);
             } else {
               toProbabilities(row);
@@ -94,12 +94,15 @@ record TopExperts(Engine engine, int experts, Gating gating) {
     }
   }
 
-  /** NaN counts as the largest, and so shows in its gate. Zeros are equal, whatever their signs. */
+  /**
+   * Returns whether a is larger. NaN counts as the largest, and so shows in its gate; zeros of both
+   * signs are equal.
+   */
   private static boolean isLarger(double a, double b) {
     return a > b || (Double.isNaN(a) && !Double.isNaN(b));
   }
 
-  /** Logits become their softmax or sigmoids. */
+  /** Replaces logits by their softmax or sigmoids. */
   private void toProbabilities(float[] row) {
     if (gating.sigmoid()) {
       for (int e = 0; e < row.length; e++) {
@@ -123,7 +126,7 @@ record TopExperts(Engine engine, int experts, Gating gating) {
   }
 
   /**
-   * The gates of the pairs that are kept.
+   * Computes the gates of the kept pairs.
    *
    * @param chosen (batch, k)
    * @param places for each pair its place in the gates, or {@link #DROPPED}
@@ -185,7 +188,7 @@ record TopExperts(Engine engine, int experts, Gating gating) {
   }
 
   /**
-   * The gradient with respect to the logits.
+   * Computes the gradient with respect to the logits.
    *
    * @param gradGates the gradients with respect to the gates, by their places
    * @param gradProbabilities for each expert the gradient with respect to its probability that is
@@ -228,7 +231,7 @@ record TopExperts(Engine engine, int experts, Gating gating) {
         });
   }
 
-  /** The probabilities become the gradient with respect to their logits. */
+  /** Replaces the probabilities by the gradient with respect to their logits. */
   private void throughProbabilities(float[] p, double[] gradient) {
     double mean = 0;
     for (int e = 0; e < p.length && !gating.sigmoid(); e++) {

@@ -167,7 +167,7 @@ public final class TopKGate {
   }
 
   /**
-   * Returns the maximum number of samples of a batch that an expert takes. Further (sample, expert)
+   * Sets the maximum number of samples of a batch that an expert takes. Further (sample, expert)
    * pairs are dropped: they have no gate and cost nothing, because the plans leave them out. First
    * choices have priority over second choices, and earlier samples over later ones. The gates of
    * the other pairs do not change. With a capacity, the plans are ragged. {@link
@@ -330,8 +330,8 @@ public final class TopKGate {
   }
 
   /**
-   * The gradient with respect to the logits: through the gates, plus that of the balancing loss if
-   * there is one. The choice of experts counts as constant.
+   * Computes the gradient with respect to the logits: through the gates, plus that of the balancing
+   * loss if there is one. The choice of experts counts as constant.
    *
    * @param routing a routing that {@link #route} of this gate returned
    * @param gradGates the gradient with respect to {@link Routing#gates}, of their shape

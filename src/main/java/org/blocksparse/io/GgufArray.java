@@ -9,8 +9,8 @@ import java.util.Objects;
 import java.util.RandomAccess;
 
 /**
- * An array of a GGUF file's metadata, on the bytes of the file, which were checked: no object for
- * each element. Arrays in arrays are made when they are asked for.
+ * An array of a GGUF file's metadata, over the checked bytes of the file, without an object for
+ * each element. Nested arrays are made on request.
  */
 final class GgufArray extends AbstractList<Object> implements RandomAccess {
   private static final int HEADER_BYTES = GgufValueType.ARRAY.bytes();
@@ -18,7 +18,7 @@ final class GgufArray extends AbstractList<Object> implements RandomAccess {
   private final GgufValueType type;
   private final int count;
 
-  /** Little-endian. */
+  /** The bytes, in little-endian order. */
   private final ByteBuffer bytes;
 
   private final int begin;

@@ -7,7 +7,7 @@ import org.blocksparse.internal.weights.GgmlType;
 /**
  * A tensor of a GGUF file.
  *
- * @param typeName its type as ggml names it
+ * @param typeName its type, by ggml's name
  * @param dims outermost first, the reverse of the order in the file
  * @param position where it begins in the file
  * @param bytes the bytes of its elements; of {@link GgmlType#OTHER}, what it may have at most
@@ -19,7 +19,7 @@ record GgufEntry(
     return position + bytes;
   }
 
-  /** Type and dimensions, for messages. */
+  /** Returns type and dimensions, for messages. */
   public String text() {
     return typeName + " " + Dimensions.text(dims);
   }

@@ -136,8 +136,8 @@ public final class GgufFile implements AutoCloseable {
   }
 
   /**
-   * Weights (1, experts, in, out) of a tensor, for experts that share their input; see {@link
-   * #weights(List, int, int)}.
+   * Returns weights (1, experts, in, out) of a tensor, for experts that share their input; see
+   * {@link #weights(List, int, int)}.
    */
   public Weights weights(String name) throws IOException {
     requireNonNull(name, "name");
@@ -150,10 +150,10 @@ public final class GgufFile implements AutoCloseable {
   }
 
   /**
-   * Weights (iBlocks, oBlocks, in, out) of tensors (experts, out, in), or (out, in) of one matrix.
-   * Several tensors, such as gate and up, are put side by side: their outputs follow each other,
-   * and out is the sum of their sizes. The caller closes the weights, which stay valid after this
-   * file is closed.
+   * Returns weights (iBlocks, oBlocks, in, out) of tensors (experts, out, in), or (out, in) of one
+   * matrix. Several tensors, such as gate and up, are put side by side: their outputs follow each
+   * other, and out is the sum of their sizes. The caller closes the weights, which stay valid after
+   * this file is closed.
    *
    * <table>
    *   <caption>Types</caption>

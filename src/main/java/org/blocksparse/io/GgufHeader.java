@@ -24,10 +24,10 @@ import org.blocksparse.internal.weights.GgmlType;
 final class GgufHeader {
   static final String HEADER = "header";
 
-  /** Tensors, and keys of metadata, as many as a safetensors file may have of tensors. */
+  /** The most tensors, and the most keys of metadata: as many as tensors of a safetensors file. */
   static final int MOST_ENTRIES = 1 << 16;
 
-  /** Bytes of all keys and names, as many as the header of a safetensors file may have. */
+  /** The most bytes of all keys and names: as many as in the header of a safetensors file. */
   static final int MOST_NAME_BYTES = 8 << 20;
 
   private static final int MAGIC = 0x46554747; // "GGUF"
@@ -126,7 +126,7 @@ final class GgufHeader {
   private static GgufValueType readType(GgufInput in, String key) throws IOException {
     int code = in.readInt(key);
     GgufValueType type = GgufValueType.of(code);
-    if (type == null) { // no message is made for each of very many arrays
+    if (type == null) { // avoids a message for each of very many arrays
       throw new MalformedException(
           key, "has a value of the unknown type " + Integer.toUnsignedString(code));
     }
@@ -167,7 +167,7 @@ final class GgufHeader {
     return value == 1;
   }
 
-  /** Null unless values are kept. */
+  /** Returns a text; null unless values are kept. */
   private String readText(String key) throws IOException {
     if (keepsValues) {
       return new String(in.readBytes(key, in.readLength(key)), StandardCharsets.UTF_8);
@@ -176,7 +176,7 @@ final class GgufHeader {
     return null;
   }
 
-  /** Null unless values are kept. */
+  /** Returns an array; null unless values are kept. */
   private List<Object> readArray(String key) throws IOException {
     long begin = in.position();
     checkArray(in, key, 1);
@@ -184,7 +184,7 @@ final class GgufHeader {
       return null;
     }
     byte[] bytes = in.bytesSince(key, begin);
-    checkArray(new GgufInput(bytes), key, 1); // of a file that may have changed since
+    checkArray(new GgufInput(bytes), key, 1); // the file may have changed since
     return GgufArray.at(bytes, 0);
   }
 
@@ -250,7 +250,7 @@ final class GgufHeader {
   private static long bytes(String name, GgmlType type, long[] dims) throws MalformedException {
     long size;
     try {
-      size = Dimensions.size(dims, Long.BYTES); // of no type, an element has more bytes
+      size = Dimensions.size(dims, Long.BYTES); // elements of any type are smaller
     } catch (IllegalArgumentException e) {
       throw new MalformedException(name, e.getMessage(), e);
     }
@@ -262,11 +262,11 @@ final class GgufHeader {
     return size / type.blockSize() * type.blockBytes();
   }
 
-  /** Finds where the data begins, and checks that the tensors lie in it without sharing bytes. */
+  /** Finds the begin of the data, and checks that the tensors lie in it without sharing bytes. */
   private void place() throws MalformedException {
     long dataBegin = (in.position() + alignment - 1) / alignment * alignment;
     List<GgufEntry> inOrder = new ArrayList<>(entries.values());
-    // If two begin together, one is empty or of a type whose bytes are not known.
+    // If two have the same begin, one is empty or of an unknown type.
     inOrder.sort(Comparator.comparingLong(GgufEntry::position).thenComparingLong(GgufEntry::end));
     long next = fileBytes;
     for (int i = inOrder.size() - 1; i >= 0; i--) {

@@ -9,16 +9,16 @@ import org.blocksparse.internal.files.MalformedException;
 import org.blocksparse.internal.memory.MappedFile;
 
 /**
- * The header of a GGUF file, read from its beginning on. Every length is checked against what is
- * left of the file before memory is taken for it; messages name the part that it belongs to.
+ * The header of a GGUF file, read from its beginning on. Every length is checked against the rest
+ * of the file before memory is allocated for it; messages name its part.
  */
 final class GgufInput {
-  /** A vocabulary of a million words takes a tenth of it. */
+  /** The longest header; a vocabulary of a million words takes a tenth of it. */
   static final int LONGEST = 1 << 28;
 
   private static final int PIECE = 1 << 16;
 
-  /** Null if all bytes are in the piece. */
+  /** The file; null if all bytes are in the piece. */
   private final MappedFile file;
 
   private final long fileBytes;
@@ -33,7 +33,7 @@ final class GgufInput {
     this.piece = ByteBuffer.allocate(PIECE).order(ByteOrder.LITTLE_ENDIAN).limit(0);
   }
 
-  /** Bytes that have been read. */
+  /** Reads bytes in memory. */
   GgufInput(byte[] bytes) {
     this.file = null;
     this.fileBytes = bytes.length;
@@ -129,7 +129,7 @@ final class GgufInput {
     }
   }
 
-  /** The bytes read since a position. */
+  /** Returns the bytes read since a position. */
   byte[] bytesSince(String part, long begin) throws IOException {
     byte[] bytes = new byte[(int) (position() - begin)];
     fill(part, begin, ByteBuffer.wrap(bytes));

@@ -13,7 +13,7 @@ import org.blocksparse.internal.files.RegularFile;
 import org.blocksparse.internal.memory.MappedFile;
 import org.blocksparse.internal.memory.Storage;
 
-/** A GGUF file that anybody may have written, mapped: its tensors are used where they lie. */
+/** A mapped GGUF file, possibly hostile, whose tensors are used in place. */
 final class GgufReader implements AutoCloseable {
   private final MappedFile file;
   private final Map<String, GgufEntry> entries;
@@ -28,7 +28,7 @@ final class GgufReader implements AutoCloseable {
    *
    * @param damage makes the exception of a file that has shrunk
    * @throws MalformedException if it is not a GGUF file
-   * @throws UnsupportedOperationException if the file cannot be used where it lies
+   * @throws UnsupportedOperationException if the file cannot be used in place
    */
   public static GgufReader open(Path path, Function<Path, IOException> damage) throws IOException {
     if (Files.size(RegularFile.require(path)) == 0) {
@@ -50,7 +50,7 @@ final class GgufReader implements AutoCloseable {
     return entries;
   }
 
-  /** The metadata by key, in the order of the file, read anew. */
+  /** Returns the metadata by key, in the order of the file, read again. */
   public Map<String, Object> readMetadata() throws IOException {
     Map<String, Object> metadata = GgufHeader.readMetadata(file);
     requireIntact();

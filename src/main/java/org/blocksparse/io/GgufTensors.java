@@ -65,7 +65,9 @@ final class GgufTensors {
     }
   }
 
-  /** The matrices of tensors: so many of each tensor, all of the same rows and columns. */
+  /**
+   * The matrices of tensors: their number in each tensor, with the same rows and columns in all.
+   */
   public record Matrices(long count, int rows, int columns) {}
 
   /**
@@ -102,9 +104,9 @@ final class GgufTensors {
   }
 
   /**
-   * Matrices of tensors, those of one number side by side: rows of the first tensor, then those of
-   * the second. They are packed with their rows as columns, or lie row by row: those of one tensor
-   * where they are in the file.
+   * Reads matrices of tensors, those with the same number side by side: rows of the first tensor,
+   * then those of the second. They are packed with their rows as columns, or stored row by row:
+   * those of one tensor in place in the file.
    *
    * @param tensors that have {@link #matrices}
    * @throws MalformedException if they cannot be used where they lie, or a weight that is packed is

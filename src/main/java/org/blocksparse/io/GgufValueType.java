@@ -33,7 +33,7 @@ enum GgufValueType {
     return code < 0 || code >= BY_CODE.length ? null : BY_CODE[code];
   }
 
-  /** Bytes of a value; of a string or an array the fewest. */
+  /** Returns the bytes of a value; for a string or an array, the least. */
   int bytes() {
     return bytes;
   }

@@ -112,9 +112,9 @@ public final class HuggingFaceModel implements AutoCloseable {
   }
 
   /**
-   * The values of {@code config.json}, read anew. A value is a {@link String}, {@link Boolean},
-   * {@link Long} or {@link Double}, or an unmodifiable {@link List} or {@link Map} of values. Keys
-   * with null are left out.
+   * Returns the values of {@code config.json}, read again. A value is a {@link String}, {@link
+   * Boolean}, {@link Long} or {@link Double}, or an unmodifiable {@link List} or {@link Map} of
+   * values. Keys with null are left out.
    *
    * @throws FileFormatException if there is no such file, it is not an object of JSON, or it is
    *     larger than 1 MB
@@ -158,7 +158,7 @@ public final class HuggingFaceModel implements AutoCloseable {
   }
 
   /**
-   * One of the matrices (count, out, in) of a tensor, as {@link #floats(String)} has them.
+   * Returns one of the matrices (count, out, in) of a tensor, like {@link #floats(String)}.
    *
    * @param matrix its number; 0 of a tensor (out, in)
    * @return (out, in)
@@ -180,7 +180,7 @@ public final class HuggingFaceModel implements AutoCloseable {
   }
 
   /**
-   * Weights (1, count, in, out) of a tensor, for experts that share their input; see {@link
+   * Returns weights (1, count, in, out) of a tensor, for experts that share their input; see {@link
    * #weights(List, int, int)}.
    */
   public Weights weights(String name) throws IOException {
@@ -193,10 +193,10 @@ public final class HuggingFaceModel implements AutoCloseable {
   }
 
   /**
-   * Weights (iBlocks, oBlocks, in, out) of tensors (count, out, in), or (out, in) of one matrix,
-   * with the types in the table of this class. Several tensors, such as gate and up, are put side
-   * by side: their outputs follow each other, and out is the sum of their sizes. The caller closes
-   * the weights, which stay valid after this model is closed.
+   * Returns weights (iBlocks, oBlocks, in, out) of tensors (count, out, in), or (out, in) of one
+   * matrix, with the types in the table of this class. Several tensors, such as gate and up, are
+   * put side by side: their outputs follow each other, and out is the sum of their sizes. The
+   * caller closes the weights, which stay valid after this model is closed.
    *
    * @param names of at least one tensor; all have the same type and shape
    * @param iBlocks 1 if matrices share their input; else their number
@@ -219,8 +219,8 @@ public final class HuggingFaceModel implements AutoCloseable {
   }
 
   /**
-   * Weights (1, count, in, out) of a packed tensor whose outputs alternate between gate and up, as
-   * gpt-oss has them: first all of gate, then all of up.
+   * Returns weights (1, count, in, out) of a packed tensor whose outputs alternate between gate and
+   * up, as in gpt-oss: first all of gate, then all of up.
    *
    * @throws FileFormatException as {@link #weights(List, int, int)}, or if the tensor is not packed
    *     or has an odd number of outputs

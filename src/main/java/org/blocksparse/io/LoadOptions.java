@@ -57,11 +57,12 @@ public sealed interface LoadOptions permits LoadSettings {
    */
   LoadOptions withoutOptimizerState();
 
-  /** Returns the threads that run every call of the layer; by default {@link Workers#common}. */
+  /** Sets the threads that run every call of the layer; by default {@link Workers#common}. */
   LoadOptions withWorkers(Workers all);
 
   /**
-   * The listener receives the number of bytes read; for a mapped file, without the mapped bytes.
+   * Sets a listener, which receives the number of bytes read; for a mapped file, without the mapped
+   * bytes.
    */
   LoadOptions withProgress(Progress listener);
 

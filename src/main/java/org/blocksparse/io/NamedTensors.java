@@ -48,13 +48,13 @@ public final class NamedTensors {
     this.options = options;
   }
 
-  /** No tensors. */
+  /** Returns no tensors. */
   public static NamedTensors none() {
     return NONE;
   }
 
   /**
-   * These tensors, in the order of the map.
+   * Returns these tensors, in the order of the map.
    *
    * @throws NullPointerException if the map, a name or a tensor is null
    */
@@ -142,7 +142,7 @@ public final class NamedTensors {
     return new NamedTensors(sources, options.withMetadata(metadata));
   }
 
-  /** Holds the metadata. */
+  /** Returns options with the metadata. */
   SaveOptions options() {
     return options;
   }

@@ -22,12 +22,12 @@ import org.blocksparse.internal.memory.Storage;
 record NpyArray(long[] dims, Storage storage) {
   private static final int PIECE_BYTES = 1 << 20;
 
-  /** Decides by the number of bytes that an array claims to have whether it can have them. */
+  /** Accepts or rejects the number of bytes that an array claims to have. */
   interface Limit {
     void check(long bytes) throws IOException;
   }
 
-  /** The kind of elements, and how one of eight bytes becomes one of four. */
+  /** The kind of elements, and the conversion of one of eight bytes to four. */
   public enum Kind {
     FLOATS('f') {
       @Override
@@ -97,7 +97,7 @@ record NpyArray(long[] dims, Storage storage) {
     }
   }
 
-  /** Elements come in the order of the file; each goes to its place in row-major order. */
+  /** Elements come in file order; each is stored at its place in row-major order. */
   private static void readElements(
       InputStream in, String name, NpyHeader header, Kind kind, Storage storage)
       throws IOException {
@@ -128,7 +128,7 @@ record NpyArray(long[] dims, Storage storage) {
     }
   }
 
-  /** The places, in row-major order, of elements that come in either order. */
+  /** The places, in row-major order, of elements in either order. */
   private static final class Places {
     private final long[] dims;
     private final long[] strides;
@@ -184,7 +184,7 @@ record NpyArray(long[] dims, Storage storage) {
     for (long index = 0; index < storage.elements(); ) {
       piece.clear();
       while (piece.hasRemaining() && index < storage.elements()) {
-        // The bits are copied as they are, since a float would lose those of some NaN.
+        // The bits are copied unchanged, since a float would lose those of some NaN.
         piece.putInt(storage.getInt(index++));
       }
       out.write(piece.array(), 0, piece.position());

@@ -31,10 +31,10 @@ record NpyHeader(
   private static final byte[] MAGIC = {(byte) 0x93, 'N', 'U', 'M', 'P', 'Y'};
   private static final int ALIGNMENT = 64;
 
-  /** NumPy's own limit, for the same reason: nobody needs more, and parsing it takes time. */
+  /** NumPy's own limit: no array needs more, and parsing takes time. */
   private static final int LONGEST = 10_000;
 
-  /** NumPy writes the one kind of quotes; Python knows both. */
+  /** Matches a string; NumPy writes one kind of quotes, and Python knows both. */
   private static final String STRING = "(?:'[^']*+'|\"[^\"]*+\")";
 
   private static final String ONE_FIELD =
@@ -46,7 +46,7 @@ record NpyHeader(
           "(?<key>%1$s)\\s*+:\\s*+(?:(?<string>%1$s)|(?<word>\\w++)|\\((?<tuple>[^()]*+)\\))"
               .formatted(STRING));
 
-  /** Python 2 ended numbers with an L. */
+  /** Matches a shape; Python 2 ended numbers with an L. */
   private static final Pattern SHAPE =
       Pattern.compile("\\s*+(?:-?\\d++L?+\\s*+(?:,\\s*+-?\\d++L?+\\s*+)*+,?+\\s*+)?+");
 
@@ -65,7 +65,7 @@ record NpyHeader(
 
   // ------------------------------------------------------------------------------------ reading
 
-  /** A header, and how long it is with all that comes before the elements. */
+  /** A header, and the bytes up to the elements. */
   record Read(NpyHeader header, long bytesBefore) {}
 
   /**
@@ -194,7 +194,7 @@ record NpyHeader(
 
   // ------------------------------------------------------------------------------------ writing
 
-  /** All that comes before the elements: version 1.0, C order, elements of four bytes. */
+  /** Returns all bytes before the elements: version 1.0, C order, elements of four bytes. */
   static byte[] bytes(char kind, long[] dims) {
     StringJoiner joined = new StringJoiner(", ", "(", dims.length == 1 ? ",)" : ")");
     for (long dim : dims) {

@@ -29,15 +29,13 @@ import org.blocksparse.internal.files.MalformedException;
 import org.blocksparse.internal.files.RegularFile;
 import org.blocksparse.internal.files.SafeTensorsHeader;
 
-/**
- * An archive of arrays of NumPy. Sizes in its directory count only as far as the file proves them.
- */
+/** An archive of NumPy arrays. Sizes in its directory count only as far as the file proves them. */
 final class NpzArchive implements AutoCloseable {
   private static final String SUFFIX = ".npy";
 
   /**
-   * Bytes of a name. With the other fields of an entry in the directory, a name has 65,535: 46 are
-   * of fixed length, 9 are the time, and 28 are of an entry of more than 4 GB.
+   * The most bytes of a name. With the other fields of an entry in the directory, a name has
+   * 65,535: 46 are of fixed length, 9 are the time, and 28 are of an entry of more than 4 GB.
    */
   public static final int LONGEST_NAME = 0xffff - 46 - 9 - 28 - SUFFIX.length();
 
@@ -49,7 +47,7 @@ final class NpzArchive implements AutoCloseable {
 
   private static final int MOST_ENTRIES = 1 << 16;
 
-  /** Enough for that many entries, and for fewer with long names. */
+  /** The most bytes of a directory, enough for the most entries, or for fewer with long names. */
   private static final int MOST_DIRECTORY_BYTES = 8 << 20;
 
   private final ZipFile zip;
@@ -82,9 +80,7 @@ final class NpzArchive implements AutoCloseable {
     return archive;
   }
 
-  /**
-   * Java reads archives on the disk alone: others are copied there, for as long as they are open.
-   */
+  /** Java reads archives on the disk only: others are copied there while they are open. */
   private static ZipFile openZip(Path file) throws IOException {
     if (file.getFileSystem() == FileSystems.getDefault()) {
       return openOnDisk(file, ZipFile.OPEN_READ);
@@ -230,7 +226,7 @@ final class NpzArchive implements AutoCloseable {
     }
     ZipOutputStream out =
         new ZipOutputStream(new BufferedOutputStream(Channels.newOutputStream(channel)));
-    // Weights do not shrink; what is not compressed is read and written many times faster.
+    // Weights do not shrink, and uncompressed data are read and written many times faster.
     out.setLevel(Deflater.NO_COMPRESSION);
     for (Map.Entry<String, Member> member : members.entrySet()) {
       ZipEntry entry = new ZipEntry(member.getKey() + SUFFIX);

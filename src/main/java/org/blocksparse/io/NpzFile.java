@@ -89,7 +89,7 @@ public final class NpzFile implements AutoCloseable {
     return Reading.of(file, () -> archive.read(name, kind));
   }
 
-  /** Closes the file, after what is being read. Arrays that were read live on. Idempotent. */
+  /** Closes the file, after running reads. Arrays that were read stay valid. Idempotent. */
   @Override
   public synchronized void close() throws IOException {
     closed = true;

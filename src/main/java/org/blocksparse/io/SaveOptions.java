@@ -54,6 +54,6 @@ public sealed interface SaveOptions permits SaveSettings {
     return SaveSettings.from(this).withPart(part.getClass(), () -> layer.part("", null));
   }
 
-  /** Returns the listener receives the number of bytes written. */
+  /** Sets a listener, which receives the number of bytes written. */
   SaveOptions withProgress(Progress listener);
 }

@@ -203,8 +203,8 @@ public final class TensorFile implements AutoCloseable {
   }
 
   /**
-   * Weights, (iBlocks, oBlocks, iSize, oSize), of any {@link org.blocksparse.ElementType}; the
-   * caller closes them. They stay valid after this file is closed. Scales are always read into
+   * Returns weights, (iBlocks, oBlocks, iSize, oSize), of any {@link org.blocksparse.ElementType};
+   * the caller closes them. They stay valid after this file is closed. Scales are always read into
    * memory and checked.
    *
    * <p>Files of other libraries have matrices of F32, F16 and BF16. A matrix (rows, columns) is

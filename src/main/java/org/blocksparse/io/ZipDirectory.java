@@ -11,8 +11,8 @@ import org.blocksparse.internal.memory.MappedFile;
 
 /**
  * The size of the directory of a zip file, which Java reads as a whole when it opens the file: a
- * stranger's could be as large as memory. The record of it is near the end of the file; all that
- * could be such a record is looked at, so that it does not matter which one Java takes.
+ * hostile one could be as large as memory. Its record is near the end of the file; all candidates
+ * for such a record are checked, so that it does not matter which one Java uses.
  */
 final class ZipDirectory {
   private static final int END_BYTES = 22;

@@ -188,7 +188,7 @@ final class ArrayBytes {
       return values;
     }
 
-    /** Numbers in [0, bound) that ascend; each is there once. */
+    /** Reads ascending numbers in [0, bound), each once. */
     int[] getAscending(String what, int bound) {
       int[] values = getInts();
       requireAscending(what, values, 0, values.length, bound);

@@ -14,8 +14,8 @@ import org.blocksparse.internal.search.Newton;
  */
 record Calibration(float slope, float intercept) {
   /**
-   * Used without samples. With samples, it weighs as much as one of them, for margins divided by
-   * their size.
+   * The calibration without samples. With samples, it weighs as much as one of them, for margins
+   * divided by their size.
    */
   private static final Calibration PRIOR = new Calibration(4, 0);
 
@@ -23,7 +23,7 @@ record Calibration(float slope, float intercept) {
   static final double SMALLEST_SLOPE = 0.125;
 
   /**
-   * Margins, and the weights of their rows, which are 1 in the mean of all rows.
+   * Margins, and the weights of their rows, whose mean is 1 over all rows.
    *
    * @param positive whether the answer was yes
    */
@@ -70,7 +70,10 @@ record Calibration(float slope, float intercept) {
     return new Fit(samples).best();
   }
 
-  /** The logit is slope * (margin - mean) / unit + intercept here: margins of any size do. */
+  /**
+   * A fit whose logit is slope * (margin - mean) / unit + intercept, so that margins may have any
+   * size.
+   */
   private static final class Fit {
     final List<Samples> samples;
     final double mean;

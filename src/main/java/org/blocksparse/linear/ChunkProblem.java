@@ -7,9 +7,8 @@ import java.util.BitSet;
 import java.util.List;
 
 /**
- * The rows that the models of a chunk are trained on, with features that are numbered anew: those
- * that occur, in their order. It has all that {@link ChunkSolver} needs, so that another process
- * can solve it.
+ * The rows that the models of a chunk are trained on, with renumbered features: those that occur,
+ * in their order. It has all that {@link ChunkSolver} needs, so that another process can solve it.
  *
  * @param training the number of the training, to recognize solutions of another one
  * @param firstOutput of the chunk, among all outputs of the tree
@@ -40,7 +39,7 @@ record ChunkProblem(
   private static final int MAGIC = 0x426c7033; // Blp3
   private static final String ROWS = "x: the rows of a cluster";
 
-  /** Costs are products of two floats that are positive; sums of them are finite. */
+  /** The least cost: costs are products of two positive floats, and sums of them are finite. */
   private static final double LEAST_COST = 0x1p-300;
 
   private static final double MOST_COST = 0x1p257;
@@ -70,7 +69,7 @@ record ChunkProblem(
    * @throws IllegalStateException if {@link #toBytes} would throw it for sure
    */
   static void requireRoom(long size) {
-    ArrayBytes.requireRoom(ROWS, size * (Integer.BYTES + Float.BYTES)); // a row has even more
+    ArrayBytes.requireRoom(ROWS, size * (Integer.BYTES + Float.BYTES)); // each row has even more
   }
 
   /**

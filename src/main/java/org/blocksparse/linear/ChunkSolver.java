@@ -15,7 +15,7 @@ final class ChunkSolver {
    */
   static final double TOLERANCE = 0.3;
 
-  /** The bias of outputs without a row: the margin of a negative row that has no loss. */
+  /** The bias of outputs without a row: the margin of a negative row without loss. */
   private static final float NEVER = -1;
 
   private final ChunkProblem problem;
@@ -40,7 +40,7 @@ final class ChunkSolver {
     List<Calibration.Samples> folds = new ArrayList<>();
     if (problem.sampledEvery() > 0 && output % problem.sampledEvery() == 0) {
       for (BitSet heldOut : problem.heldOut()) {
-        // Rows of a label that no other rows have say nothing of the margins of trained models.
+        // Rows of a label that no other rows have tell nothing about the margins of trained models.
         if (problem.isKnownWithout(heldOut, q)) {
           train(positives, heldOut, output);
           folds.add(samples(positives, heldOut));
@@ -55,7 +55,7 @@ final class ChunkSolver {
     return model(samples, excess);
   }
 
-  /** Trains a model and leaves out its small weights; returns the excess of its objective. */
+  /** Trains a model and drops its small weights. Returns the excess of its objective. */
   private double train(BitSet positives, BitSet without, int output) {
     double excess = descent.train(positives, without, problem.seed() + output);
     int row = descent.rowBeyondFloats();

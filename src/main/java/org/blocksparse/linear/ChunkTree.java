@@ -9,17 +9,17 @@ import org.blocksparse.internal.sparse.SparseChunks;
  * A tree of chunks of outputs, level by level. The outputs of a chunk are the chunks below it, or
  * labels on the last level. All outputs are numbered in the order of their chunks: output o is
  * chunk o + 1 as long as there are chunks, and then the labels follow. The arrays are shared and
- * not to be changed.
+ * must not be changed.
  *
  * @param levelBegins the first chunk of each level, and the number of chunks; level 0 has one
  * @param outputBegins the first output of each chunk, and the number of outputs
  * @param labels the label of each output of the last level
  */
 record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
-  /** Outputs of a chunk above the last level, at most: 2<sup>{@value}</sup>. */
+  /** The most outputs of a chunk above the last level, as a power of two: 2<sup>{@value}</sup>. */
   private static final int BRANCH_BITS = 6;
 
-  /** Trained trees have at most 6; a row may open chunks of every level. */
+  /** The most levels: trained trees have at most 6, and a row may open chunks of every level. */
   private static final int MAX_LEVELS = 32;
 
   /**
@@ -32,7 +32,7 @@ record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
     int[] levelBegins = new int[above + 2];
     int[] chunks = new int[above + 1];
     for (int level = 0; level <= above; level++) {
-      // The first levels take a bit more, if the bits are not divided evenly.
+      // The first levels take one bit more if the bits are not divided evenly.
       int bits = level == above ? halvings : (halvings * level + above - 1) / Math.max(1, above);
       chunks[level] = 1 << bits;
       levelBegins[level + 1] = levelBegins[level] + chunks[level];
@@ -205,7 +205,10 @@ record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
     return chunks() - firstLeaf();
   }
 
-  /** Chunks of the last level as classes, their labels in slots in the order of the outputs. */
+  /**
+   * Returns the chunks of the last level as classes, with their labels in slots in the order of the
+   * outputs.
+   */
   ClassTable clusterTable() {
     int[] slotOf = new int[labels.length];
     int slots = 0;

@@ -9,7 +9,7 @@ import org.blocksparse.internal.sparse.Bags;
 import org.blocksparse.internal.sparse.SparseChunks;
 
 /**
- * The probabilities of the clusters of a model for rows, by a model that is leased.
+ * The probabilities of the clusters of a leased model for rows.
  *
  * <p>Not safe for use by several threads.
  */
@@ -23,7 +23,7 @@ final class ClusterProbabilities {
   /** The logarithm of the probability of each chunk for the current row; that of the first is 0. */
   private final float[] ofChunks;
 
-  /** Rows that were checked. */
+  /** Computes for rows that were checked. */
   ClusterProbabilities(LinearModel model, Engine engine, Bags x) {
     this.model = model;
     this.tree = model.tree();

@@ -16,10 +16,10 @@ import java.util.BitSet;
  * <p>Not safe for use by several threads.
  */
 final class DualCoordinateDescent {
-  /** Passes after which a model is taken as it is. */
+  /** The passes after which training of a model stops. */
   static final int MOST_PASSES = 1000;
 
-  /** The {@linkplain #train excess} of a model that may be taken before. */
+  /** The {@linkplain #train excess} with which a model may stop earlier. */
   static final double FAIR_EXCESS = 0.1;
 
   private static final double SMALLEST_GRADIENT = 1e-12;
@@ -45,7 +45,7 @@ final class DualCoordinateDescent {
   private long random;
 
   /**
-   * Rows to train on.
+   * Prepares rows to train on.
    *
    * @param columns of x
    * @param costs C_i of each row, positive
@@ -85,8 +85,8 @@ final class DualCoordinateDescent {
    * @param without rows that are left out; the costs of the others grow in proportion, so that
    *     their sum is that of all: margins are those of a model of all rows
    * @param seed of the order of the rows
-   * @return the excess: how far the objective is above its minimum, as a part of the minimum, at
-   *     most. It may be infinite
+   * @return the excess: an upper bound on how far the objective is above its minimum, relative to
+   *     it. It may be infinite
    */
   double train(BitSet positives, BitSet without, long seed) {
     random = seed;
@@ -105,7 +105,8 @@ final class DualCoordinateDescent {
     for (int i = 0; i < rows; i++) {
       added[order[i]] = share / (2 * costs[order[i]]);
     }
-    // Rows from `active` on are left out: their alpha is 0, and their gradient far from negative.
+    // Rows from {@code active} on are left out: their alpha is 0, and their gradient far from
+    // negative.
     int active = rows;
     double shrinkAbove = Double.POSITIVE_INFINITY;
     double apart = tolerance;
@@ -120,7 +121,7 @@ final class DualCoordinateDescent {
         double before = alpha[row];
         double gradient = sign[row] * margin(row) - 1 + before * added[row];
         if (!Double.isFinite(gradient)) {
-          return Double.POSITIVE_INFINITY; // while weights are finite: see rowBeyondFloats
+          return Double.POSITIVE_INFINITY; // only while weights are finite: see rowBeyondFloats
         }
         if (before == 0 && gradient > shrinkAbove) {
           swap(i--, --active);
@@ -142,7 +143,7 @@ final class DualCoordinateDescent {
       if (largest - smallest > apart) {
         shrinkAbove = largest > 0 ? largest : Double.POSITIVE_INFINITY;
       } else if (active < rows) {
-        active = rows; // once more with all of them
+        active = rows; // runs once more with all rows
         shrinkAbove = Double.POSITIVE_INFINITY;
       } else {
         double excess = excess(rows);
@@ -185,8 +186,8 @@ final class DualCoordinateDescent {
   }
 
   /**
-   * If a weight of the last model, or its bias, is beyond floats: the row with the largest part in
-   * one of them; else -1.
+   * Returns the row with the largest part in a weight of the last model, or its bias, that
+   * overflows a float; -1 if there is none.
    */
   int rowBeyondFloats() {
     if (Math.abs(bias) <= Float.MAX_VALUE
@@ -196,7 +197,7 @@ final class DualCoordinateDescent {
     int found = 0;
     double largest = 0;
     for (int row = 0; row < x.rows(); row++) {
-      double size = 1; // that of the bias feature
+      double size = 1; // the square of the bias feature
       for (int entry = x.offsets()[row]; entry < x.offsets()[row + 1]; entry++) {
         size = Math.max(size, Math.abs(x.values()[entry]));
       }
@@ -217,7 +218,7 @@ final class DualCoordinateDescent {
     }
   }
 
-  /** w . x + b of a row. */
+  /** Returns w . x + b of a row. */
   double margin(int row) {
     int[] columns = x.columns();
     float[] values = x.values();

@@ -17,7 +17,7 @@ import org.blocksparse.internal.memory.Storage;
  * @param of the group of each feature; null: all are in the first. Shared and not to be changed
  * @param lengths of the part of a row in each group; shared and not to be changed
  */
-@SuppressWarnings("ArrayRecordComponent") // nobody compares them
+@SuppressWarnings("ArrayRecordComponent") // never compared
 record FeatureGroups(byte[] of, float[] lengths) {
   /** One group, of length 1. */
   static final FeatureGroups ONE = new FeatureGroups(null, new float[] {1});
@@ -27,7 +27,7 @@ record FeatureGroups(byte[] of, float[] lengths) {
   private static final String LENGTHS = "lengths";
 
   /**
-   * Groups of all features of a model, copied.
+   * Returns groups of all features of a model, copied.
    *
    * @throws IllegalArgumentException if there is not a group for each feature, or a length for each
    *     group, or a length that is not positive and finite
@@ -63,7 +63,7 @@ record FeatureGroups(byte[] of, float[] lengths) {
   }
 
   /**
-   * These for more features.
+   * Returns these groups for more features.
    *
    * @param all has the groups of the further ones; null: they are in the first group
    */

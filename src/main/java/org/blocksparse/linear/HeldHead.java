@@ -23,7 +23,7 @@ import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.internal.tensors.StoredBlocks;
 import org.blocksparse.internal.weights.Blocks;
 
-/** What inner code receives of a dense head: its rows, and their copy in four bits. */
+/** The inner layer of a dense head: its rows, and their copy in four bits. */
 final class HeldHead implements ScoringLayer<FloatTensor, ScoreSource> {
   final DenseRows rows;
   final DenseScreen screen;
@@ -33,7 +33,7 @@ final class HeldHead implements ScoringLayer<FloatTensor, ScoreSource> {
   private final Weights weights;
   private final FloatTensor bias;
 
-  /** The outputs by 256; null until a search needs them. */
+  /** The outputs in classes of 256; null until a search needs them. */
   private volatile ClassTable table;
 
   HeldHead(

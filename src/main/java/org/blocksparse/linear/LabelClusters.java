@@ -19,7 +19,7 @@ import org.blocksparse.internal.schedule.Scheduler;
  * <p>The clusters do not depend on the workers.
  */
 final class LabelClusters {
-  /** Rounds of 2-means after which a half is taken as it is. */
+  /** The rounds of 2-means after which a half is final. */
   private static final int MOST_ROUNDS = 10;
 
   private final Engine engine;
@@ -100,7 +100,7 @@ final class LabelClusters {
       }
     }
 
-    /** Puts the sum into an array, scaled to length 1, and begins anew. */
+    /** Puts the sum into an array, scaled to length 1, and starts again. */
     void takeInto(int[] columns, float[] into, int begin) {
       Arrays.sort(touched, 0, size);
       double squares = 0;
@@ -170,7 +170,7 @@ final class LabelClusters {
 
   // ------------------------------------------------------------------------------------- halves
 
-  /** The difference of the centroids of two halves, and what is needed to find it. */
+  /** The difference of the centroids of two halves, and buffers to compute it. */
   private static final class Difference implements Scheduler.Share {
     final float[] values;
 
@@ -182,7 +182,7 @@ final class LabelClusters {
     public void close() {}
   }
 
-  /** Halves each of so many parts. */
+  /** Halves each of that many parts. */
   private void halve(int parts) {
     engine.run(
         parts,
@@ -199,7 +199,7 @@ final class LabelClusters {
         });
   }
 
-  /** Orders the labels [begin, end) such that those of one half are before the middle. */
+  /** Orders the labels [begin, end) such that one half is before the middle. */
   private void halve(int begin, int middle, int end, float[] difference) {
     int count = end - begin;
     SplittableRandom random = new SplittableRandom(seed + 31L * begin + end);
@@ -224,7 +224,7 @@ final class LabelClusters {
       if (isSame) {
         return;
       }
-      // The norm of the second half is found where the centroid of the first is not yet.
+      // The norm of the second half is computed before the centroid of the first.
       double second = norm(middle, end, difference);
       clear(middle, end, difference);
       double first = norm(begin, middle, difference);
@@ -249,7 +249,7 @@ final class LabelClusters {
     return least;
   }
 
-  /** Numbers that descend as floats ascend. */
+  /** Returns numbers that descend as floats ascend. */
   private static int descending(float value) {
     int bits = Float.floatToIntBits(value);
     return ~(bits ^ (bits >> 31 & 0x7fff_ffff));

@@ -11,7 +11,10 @@ import org.blocksparse.internal.sparse.SparseChunks;
  * its level on the way from a row without features to the row.
  */
 final class LabelWeights {
-  /** Changes of log odds below which the slope at the end is used, as differences round. */
+  /**
+   * The change of log odds below which the slope at the end is used, as a difference is dominated
+   * by rounding.
+   */
   private static final double SMALL = 1e-6;
 
   private final LinearModel model;
@@ -26,8 +29,8 @@ final class LabelWeights {
   private final double constant;
 
   /**
-   * Creates the weights for a label of a model that is leased, as the row is, which the tree has
-   * weighed.
+   * Creates the weights for a label of a leased model and a leased row, which the tree has
+   * weighted.
    */
   LabelWeights(LinearModel model, int label, Bags row) {
     this.model = model;

@@ -27,7 +27,7 @@ public final class LinearLabelTreeBuilder {
   private float threshold = 0.1f;
   private long seed;
 
-  /** Null: rows have values. */
+  /** The groups of counted features; null if rows have values. */
   private FeatureGroups counted;
 
   private Labels labels;
@@ -58,9 +58,9 @@ public final class LinearLabelTreeBuilder {
   }
 
   /**
-   * The cost of an error, C in LIBLINEAR; 1 by default. Smaller values regularize more. With large
-   * values, or rows much longer than 1, training takes longer. If a model is still more than 10
-   * percent above the minimum after 1,000 passes, training goes on with the next one and logs a
+   * Sets the cost of an error, C in LIBLINEAR; 1 by default. Smaller values regularize more. With
+   * large values, or rows much longer than 1, training takes longer. If a model is still more than
+   * 10 percent above the minimum after 1,000 passes, training goes on with the next one and logs a
    * warning at its end.
    *
    * @throws IllegalArgumentException unless it is finite and positive
@@ -74,8 +74,8 @@ public final class LinearLabelTreeBuilder {
   }
 
   /**
-   * Weights nearer to 0 than this are dropped; 0.1 by default. Smaller thresholds make larger
-   * models that rank hardly better; with 0, only weights that are exactly 0 are dropped.
+   * Sets the magnitude below which weights are dropped; 0.1 by default. Smaller thresholds make
+   * larger models that rank hardly better; with 0, only weights that are exactly 0 are dropped.
    *
    * @throws IllegalArgumentException unless it is finite and not negative
    */
@@ -88,8 +88,8 @@ public final class LinearLabelTreeBuilder {
   }
 
   /**
-   * Rows count features, in training and in searches: entries have no values, and a feature that
-   * occurs n times is listed n times. The tree weights counts by TF-IDF, (1 + log count) (1 +
+   * Makes rows count features, in training and in searches: entries have no values, and a feature
+   * that occurs n times is listed n times. The tree weights counts by TF-IDF, (1 + log count) (1 +
    * log((1 + rows) / (1 + rows with the feature))), and scales each row to length 1. By default,
    * the tree uses the values of rows unchanged.
    */
@@ -99,9 +99,9 @@ public final class LinearLabelTreeBuilder {
   }
 
   /**
-   * Weighs features by TF-IDF, in groups: the part of a row in each group is scaled to a length by
-   * itself. So a group of few features, as the words of a text, counts beside one of many, as the
-   * parts of its words.
+   * Weighs features by TF-IDF, in groups: the part of a row in each group is scaled separately to a
+   * length. So a group of few features, such as the words of a text, counts beside one of many,
+   * such as the parts of its words.
    *
    * @param groups the group of each feature, from 0 on
    * @param lengths of each group, finite and positive; 1 to 127
@@ -116,8 +116,8 @@ public final class LinearLabelTreeBuilder {
   }
 
   /**
-   * Seed of the clusters, of the order of rows, and of the choice of calibration rows; 0 by
-   * default.
+   * Sets the seed of the clusters, of the order of rows, and of the choice of calibration rows; 0
+   * by default.
    */
   public LinearLabelTreeBuilder seed(long value) {
     this.seed = value;

@@ -222,7 +222,7 @@ record LinearModel(
     }
   }
 
-  /** A model in the making; chunks may come in any order, on any thread. */
+  /** A model under construction; chunks may come in any order, on any thread. */
   static final class Parts {
     private final ChunkTree tree;
     private final int features;
@@ -250,7 +250,7 @@ record LinearModel(
     }
 
     /**
-     * The model, once all chunks are there.
+     * Returns the model, once all chunks are complete.
      *
      * @throws IllegalStateException if there are too many weights
      */
@@ -267,7 +267,7 @@ record LinearModel(
         throw new IllegalStateException(
             "layer: more than 2^31 - 9 weights; a higher threshold leaves fewer");
       }
-      int[] begins = SparseMatrix.offsets(rowsOf); // rows are no more than entries
+      int[] begins = SparseMatrix.offsets(rowsOf); // there are no more rows than entries
       int rows = begins[features];
       SparseChunks made = SparseChunks.allocate(features, rows, (int) entries, biases.length);
       try {

@@ -67,7 +67,7 @@ final class LinearModelFile {
     }
   }
 
-  /** A number of a list. */
+  /** Returns a number of a list. */
   private interface Numbers {
     float of(int i);
   }
@@ -108,13 +108,14 @@ final class LinearModelFile {
     }
   }
 
-  /** One file on its way to a layer. */
+  /** The loading of one file. */
   private record Loading(
       SafeTensorsReader reader, LoadSettings settings, List<Storage> made, String prefix) {
     SparseChunksFile.Content<LinearModel> load() throws IOException {
       ModelMetadata metadata = new ModelMetadata(reader.metadata()).requireVersion();
       if (prefix.equals(FORMAT.prefix())
-          && !reader.has(FORMAT.weights())) { // else it may be a part of the file of another layer
+          && !reader.has(
+              FORMAT.weights())) { // otherwise it may be a part of the file of another layer
         metadata.requireLayer(FORMAT.layer());
       }
       SparseChunksFile sparse = new SparseChunksFile(reader, settings, made, prefix);
@@ -146,11 +147,11 @@ final class LinearModelFile {
           names == null ? null : names.read(reader, !settings.isMapped()));
     }
 
-    /** Reports the progress of reading from now on, of all but the mapped tensors. */
+    /** Reports the progress of reading from now on, of all tensors except the mapped ones. */
     private void reportProgress(List<TensorEntry> mappable, TensorEntry biases) {
       long bytes = 0;
       for (TensorEntry entry : reader.entries()) {
-        boolean isOfTree = // rather than of another one, which has a longer prefix
+        boolean isOfTree = // and not to another one, which has a longer prefix
             entry.name().startsWith(prefix) && entry.name().indexOf('.', prefix.length()) < 0;
         if (isOfTree || entry.name().startsWith("labels.")) {
           bytes += entry.bytes();

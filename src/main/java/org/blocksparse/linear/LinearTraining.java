@@ -34,7 +34,9 @@ import org.blocksparse.internal.sparse.Bags;
  * <p>The seed of each output is its own: the weights do not depend on the workers.
  */
 final class LinearTraining {
-  /** One of so many rows is held out for calibration, from models that are made for it alone. */
+  /**
+   * One row in this many is held out for calibration, from models that are trained for it alone.
+   */
   static final int HELD_OUT = 10;
 
   /**
@@ -43,13 +45,16 @@ final class LinearTraining {
    */
   private static final int ENOUGH_HELD_OUT = 1000;
 
-  /** One of so many outputs of a level is trained for calibration; more if those are too few. */
+  /** One output of a level in this many is trained for calibration; more if those are too few. */
   private static final int CALIBRATED = 8;
 
-  /** Margins also depend on the frequency of an output: a few do not stand for all. */
+  /**
+   * The least outputs for calibration: margins depend on the frequency of an output, so a few do
+   * not represent all.
+   */
   private static final int FEW_CALIBRATED = 32;
 
-  /** Passes over the rows of a chunk that an output takes, about, for the scheduler. */
+  /** The estimated passes of an output over the rows of a chunk, for the scheduler. */
   private static final int PASSES = 16;
 
   /**
@@ -80,7 +85,7 @@ final class LinearTraining {
 
   private final double meanWeight;
 
-  /** The number of a fold of each row; the first {@link #folds} of these are held out. */
+  /** The number of each row's fold; rows of the first {@link #folds} folds are held out. */
   private final int[] foldOf;
 
   private final int folds;
@@ -88,7 +93,7 @@ final class LinearTraining {
   /** The labels of each row, ascending, each once. */
   private final int[][] labelsOf;
 
-  /** The model that gives all outputs that are not trained, of float32 and leased; or null. */
+  /** The model of all outputs that are not trained, of float32 and leased; or null. */
   private final LinearModel old;
 
   private final ChunkTree tree;
@@ -102,13 +107,13 @@ final class LinearTraining {
   /** The chunk of each cluster, or the one above it, by level. */
   private final int[][] chunkOf;
 
-  /** The outputs that are trained. */
+  /** The outputs to train. */
   private final BitSet chosen = new BitSet();
 
   /** The rows of each chunk, by level. */
   private final List<SparseMatrix> rowsOf;
 
-  /** Differs between trainings, most probably. */
+  /** A random number, which identifies this training. */
   private final long number = new SplittableRandom().nextLong();
 
   private final Work done = new Work();
@@ -163,7 +168,7 @@ final class LinearTraining {
   }
 
   /**
-   * Trains the labels that a model does not have yet, each alone, in the cluster that is likeliest
+   * Trains the labels that a model does not have yet, each separately, in the most probable cluster
    * for its rows. Operands were checked and are leased.
    *
    * @param features rows that are weighted already, if the model weighs them
@@ -390,14 +395,14 @@ final class LinearTraining {
   }
 
   private long work(SparseMatrix rowsOf, int chunk, int outputs) {
-    long entries = rowsOf.size(chunk); // of the bias
+    long entries = rowsOf.size(chunk); // for the bias
     for (int i = rowsOf.offsets()[chunk]; i < rowsOf.offsets()[chunk + 1]; i++) {
       entries += x.offsets()[rowsOf.columns()[i] + 1] - x.offsets()[rowsOf.columns()[i]];
     }
     return entries * outputs;
   }
 
-  /** Buffers of a worker. */
+  /** The buffers of a worker. */
   private final class Room implements Scheduler.Share {
     final int[] ofFeatures = new int[features];
 
@@ -584,7 +589,7 @@ final class LinearTraining {
         Arrays.stream(models).map(OutputModel::samples).filter(Objects::nonNull).toList());
   }
 
-  /** Counts the work that is done, and the models that did not get near their minimum. */
+  /** Counts the completed work, and the models that did not converge. */
   private final class Work {
     private long total;
     private long sum;

@@ -50,7 +50,7 @@ final class SparseChunksFile {
    */
   record Content<M>(M model, Map<String, String> metadata, NameTable labels) {}
 
-  /** Takes the content from an open file. */
+  /** Reads the content from an open file. */
   interface Loading<M> {
     /**
      * Reads the content.
@@ -65,7 +65,7 @@ final class SparseChunksFile {
   private static final String CHUNKS = "chunks";
   private static final String SIZES = "sizes";
 
-  /** The name of the begins of rows, which older files have in place of sizes. */
+  /** The name of the begins of rows, which older files have instead of sizes. */
   private static final String STARTS = "starts";
 
   private static final String COLUMNS = "columns";
@@ -222,7 +222,7 @@ final class SparseChunksFile {
     return size;
   }
 
-  /** Numbers that ascend from 0 to an end. */
+  /** Reads numbers that ascend from 0 to an end. */
   private int[] requireAscending(TensorEntry entry, long end) throws IOException {
     int[] numbers = reader.readInts(entry);
     int before = 0;

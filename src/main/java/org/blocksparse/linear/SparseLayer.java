@@ -28,7 +28,7 @@ import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
 
 /**
- * Sparse weights by feature, with names of the outputs and the strings of a file.
+ * Sparse weights by feature, with names of the outputs and the metadata of a file.
  *
  * @param <S> their scores in a sum
  */

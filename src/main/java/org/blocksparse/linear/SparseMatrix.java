@@ -9,13 +9,13 @@ import org.blocksparse.internal.sparse.Bags;
 /**
  * Sparse rows on the heap: row r has the entries [offsets[r], offsets[r + 1]). The columns of a row
  * ascend, and each is there once, so that the size of an entry is that of its column. The arrays
- * are shared and not to be changed.
+ * are shared and must not be changed.
  *
  * @param columns the column of each entry
  * @param values of the entries; null: all are 1
  */
 record SparseMatrix(int[] offsets, int[] columns, float[] values) {
-  /** Takes what a row belongs to. */
+  /** Receives what a row belongs to. */
   interface Sink {
     void take(int thing);
   }
@@ -84,7 +84,8 @@ record SparseMatrix(int[] offsets, int[] columns, float[] values) {
     for (int r = 0; r < chosen.length; r++) {
       int row = chosen[r];
       int begin = bags.offsets().getInt(row);
-      long[] sorted = new long[bags.offsets().getInt(row + 1L) - begin]; // by index, then entry
+      long[] sorted =
+          new long[bags.offsets().getInt(row + 1L) - begin]; // sorted by index, then by entry
       for (int i = 0; i < sorted.length; i++) {
         sorted[i] = (long) bags.indices().getInt(begin + i) << 32 | (begin + i);
       }

@@ -120,9 +120,9 @@ public final class LayerPart<T> implements AutoCloseable {
   }
 
   /**
-   * Returns a step of training of this part alone. A class of which no row has a weight other than
-   * 0 and a target that is not ignored keeps its weights, but not what an optimizer of another kind
-   * has kept.
+   * Makes a training step of this part alone. If no row of a class has a weight other than 0 and a
+   * target that is not ignored, the class keeps its weights, but drops the state of an optimizer of
+   * another kind.
    *
    * @param x (batch, features) the rows of a batch that are this part's
    * @param targets of these rows: classes, or slots of this class

@@ -107,10 +107,10 @@ final class SoftmaxTraining<T> {
   }
 
   /**
-   * Returns a step; {@code gradX} may be null.
+   * Makes a step and returns its loss; {@code gradX} may be null.
    *
-   * @param run makes the pass as far as it is to go
-   * @param number of the step, for the message if it is refused
+   * @param run runs the pass as far as needed
+   * @param number of the step, for the message if it is rejected
    */
   double step(
       FloatTensor x,

@@ -27,19 +27,22 @@ import org.blocksparse.internal.schedule.Scheduler;
 public final class KernelChoice {
   private static final Kernels JAVA = Kernels.java();
 
-  /** The engine of as many workers as there are processors. */
+  /** The engine with as many workers as there are processors. */
   public static final Engine COMMON = engine(Scheduler.common());
 
-  /** The calling thread alone. */
+  /** The engine of the calling thread alone. */
   public static final Engine CALLING_THREAD = engine(new Scheduler(Runnable::run, 1));
 
-  /** Null until chosen. Not a static initializer: one that fails is never tried again. */
+  /**
+   * The kernels; null until chosen. A static initializer would not do: one that fails is never
+   * tried again.
+   */
   private static volatile Kernels chosen;
 
   private KernelChoice() {}
 
   /**
-   * The kernels to use.
+   * Returns the kernels to use.
    *
    * @throws UnsatisfiedLinkError if the native library is wanted and does not load, or a property
    *     has no such value; the message names the remedy
@@ -62,7 +65,7 @@ public final class KernelChoice {
     return NativeLibrary.isLoaded() ? ready(Kernels.ofNative(isa(), path())) : JAVA;
   }
 
-  /** Kernels for use: where they may call OpenBLAS, it has one thread from now on. */
+  /** Prepares kernels for use: if they may call OpenBLAS, it has one thread from now on. */
   private static Kernels ready(Kernels kernels) {
     if (kernels.mayUseBlas()
         && !System.getProperty("blocksparse.openblas.threads", "").equals("keep")) {
@@ -96,9 +99,9 @@ public final class KernelChoice {
   }
 
   /**
-   * Every distinct kind of kernels that can run here, by name: the reference, the tiles of each
-   * instruction set, OpenBLAS, and for each instruction set the choice between the two, unless it
-   * is always tiles.
+   * Returns every distinct kind of kernels that can run here, by name: the reference, the tiles of
+   * each instruction set, OpenBLAS, and for each instruction set the choice between the two, unless
+   * it is always tiles.
    */
   public static Map<String, Kernels> available() {
     return available(true);

@@ -28,10 +28,10 @@ import org.blocksparse.internal.weights.StoredWeights;
 import org.blocksparse.internal.weights.WeightType;
 
 /**
- * A few products of small whole numbers through every kind of kernels, bit for bit against the Java
- * reference: the sums are exact in any order, so a kernel that differs is wrong on this machine.
- * Those with packed weights have its bits in any case. OpenBLAS is among them where the kernels in
- * use may call it.
+ * Runs a few products of small integers through every kind of kernels, and compares the bits with
+ * the Java reference: the sums are exact in any order, so a kernel that differs is wrong on this
+ * machine. Products with packed weights have its bits in any case. OpenBLAS takes part if the
+ * kernels in use may call it.
  *
  * <p>The sizes lie around the edges of register tiles, and around a million multiply-adds, where
  * OpenBLAS changes kernels. Kernels for many rows of a block, such as tiles of AMX, get enough of
@@ -53,10 +53,12 @@ public final class SelfTest {
   private static final List<WeightType> PACKED =
       Stream.of(WeightType.values()).filter(WeightType::isPacked).toList();
 
-  /** Multiply-adds up to which they are tested, each of which takes the reference long. */
+  /**
+   * The multiply-adds up to which packed weights are tested, since each takes the reference long.
+   */
   private static final int MOST_PACKED = 1 << 18;
 
-  /** The types whose products are exact, too. */
+  /** The other types whose products are exact. */
   private static final List<WeightType> NARROW = List.of(WeightType.FLOAT16, WeightType.BFLOAT16);
 
   /** The failures of this process, once they are known. */
@@ -276,7 +278,7 @@ public final class SelfTest {
     return false;
   }
 
-  /** Small whole numbers, some of them negative. */
+  /** Memory of small integers, some of them negative. */
   private static final class Memory implements AutoCloseable {
     final Storage storage;
     private final int elements;

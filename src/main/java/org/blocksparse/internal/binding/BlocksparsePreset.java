@@ -12,7 +12,8 @@ import org.bytedeco.javacpp.tools.InfoMap;
 import org.bytedeco.javacpp.tools.InfoMapper;
 
 /**
- * Tells JavaCPP how {@code blocksparse.h} becomes {@code Blocksparse}, and what to load for it.
+ * Configures JavaCPP: how {@code blocksparse.h} becomes {@code Blocksparse}, and what to load for
+ * it.
  *
  * <p>OpenBLAS is named by {@code preload} and not by inheriting bytedeco's preset: that would make
  * the parser read all of LAPACK, extract twice as much at load, and load a second copy of it. So
@@ -63,7 +64,7 @@ public class BlocksparsePreset implements InfoMapper, LoadEnabled {
   public void map(InfoMap infoMap) {
     for (String struct : OPERANDS) {
       infoMap.put(new Info(struct).skip().pointerTypes("@Cast(\"const " + struct + "*\") long"));
-      infoMap.put(new Info(struct + "_fields").immutable().purify()); // which a test reads
+      infoMap.put(new Info(struct + "_fields").immutable().purify()); // a test reads it
     }
     infoMap
         .put(new Info("BLOCKSPARSE_API").cppTypes().annotations())

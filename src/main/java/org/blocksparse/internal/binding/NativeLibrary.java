@@ -17,18 +17,21 @@ import java.util.stream.Stream;
 import org.bytedeco.javacpp.Loader;
 
 /**
- * Loads the native library once, at first use, if it is of the same build as these classes. Knows
- * nothing of kernels.
+ * Loads the native library once, at first use, if it is of the same build as these classes. Does
+ * not depend on kernels.
  *
- * <p>{@code -Dblocksparse.backend=java} leaves it alone. Without that, a library that is absent is
- * reported by one warning that says how to get it; one that is there but does not load is an error,
- * never a silent loss of speed. With {@code -Dblocksparse.backend=native} both are.
+ * <p>{@code -Dblocksparse.backend=java} disables it. Otherwise, one warning reports a missing
+ * library and how to get it; a library that does not load is an error, never a silent loss of
+ * speed. With {@code -Dblocksparse.backend=native} both are errors.
  */
 public final class NativeLibrary {
   /** The outcome of loading; each use throws a failure anew. */
   private record Outcome(boolean loaded, String reason, LinkageError failure) {}
 
-  /** Null until known. Not a static initializer: one that fails is never tried again. */
+  /**
+   * The outcome; null until known. A static initializer would not do: one that fails is never tried
+   * again.
+   */
   private static volatile Outcome known;
 
   private NativeLibrary() {}
@@ -42,7 +45,7 @@ public final class NativeLibrary {
     return outcome().loaded;
   }
 
-  /** Why it is loaded, or why not, in one sentence. */
+  /** Returns why it is loaded, or why not, in one sentence. */
   public static String reason() {
     return outcome().reason;
   }
@@ -67,7 +70,7 @@ public final class NativeLibrary {
   }
 
   /**
-   * Loads on a thread of its own: JavaCPP locks its cache through a channel, which fails where the
+   * Loads on a thread of its own: JavaCPP locks its cache through a channel, which fails if the
    * caller is interrupted, and a failure is final.
    */
   private static final class Loading {
@@ -261,7 +264,8 @@ public final class NativeLibrary {
 
   private static void load(String platform) {
     if (!OpenBlas.isInJar(platform) && !Boolean.getBoolean("org.bytedeco.javacpp.pathsFirst")) {
-      // One of an earlier run in JavaCPP's cache would stand in, and be absent elsewhere.
+      // A library of an earlier run in JavaCPP's cache would be used, and be missing on other
+      // machines.
       throw new UnsatisfiedLinkError(
           "org.bytedeco:openblas with the classifier " + platform + " is missing");
     }

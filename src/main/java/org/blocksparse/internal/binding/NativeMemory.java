@@ -8,19 +8,19 @@ import java.nio.charset.StandardCharsets;
 import org.bytedeco.javacpp.BytePointer;
 
 /**
- * Memory by its address, which is a number here and everywhere above: no object is made for it, so
- * that nothing can fail between an address and its use, and nothing counts against JavaCPP's limits
- * of memory.
+ * Memory by its address, which is a number here and in all callers: no object is made for it, so
+ * that nothing can fail between an address and its use, and JavaCPP's memory limits do not count
+ * it.
  */
 public final class NativeMemory {
   private NativeMemory() {}
 
-  /** Zeroed memory of the native library, or 0 if it cannot be had. */
+  /** Returns zeroed memory of the native library, or 0 if there is none. */
   public static long allocate(long bytes) {
     return Blocksparse.blocksparse_allocate(bytes);
   }
 
-  /** Gives back what {@link #allocate} returned. */
+  /** Frees memory of {@link #allocate}. */
   public static void free(long address, long bytes) {
     Blocksparse.blocksparse_free(address, bytes);
   }
@@ -35,7 +35,7 @@ public final class NativeMemory {
     return Blocksparse.blocksparse_map_is_damaged(address) != 0;
   }
 
-  /** Ends what {@link NativePath#map} began. */
+  /** Ends a mapping of {@link NativePath#map}. */
   public static void unmap(long address) {
     Blocksparse.blocksparse_unmap(address);
   }
@@ -54,14 +54,14 @@ public final class NativeMemory {
   }
 
   /**
-   * Has the system keep memory in RAM, or no longer.
+   * Pins memory in RAM, or unpins it.
    *
    * @return false if the system refuses, as it allows only so many bytes
    */
   public static native boolean lock(long address, long bytes, boolean locked);
 
-  // This is in native/jni/buffers.cpp: JavaCPP writes to the buffer that it asks the JVM for
-  // without a check that it got one.
+  // Implemented in native/jni/buffers.cpp: JavaCPP would write to the JVM's buffer without checking
+  // that there is one.
 
   private static native ByteBuffer newBuffer(long address, long bytes);
 

@@ -5,7 +5,7 @@ import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
-/** The name of a file as the system knows it, in memory of the native library. */
+/** The name of a file in the system's encoding, in memory of the native library. */
 public final class NativePath implements AutoCloseable {
   private final long address;
   private final int bytes;
@@ -42,18 +42,21 @@ public final class NativePath implements AutoCloseable {
       throw new OutOfMemoryError("cannot allocate " + bytes + " bytes for a file's name");
     }
     NativePath path = new NativePath(address, bytes);
-    NativeMemory.buffer(address, encoded.length).put(encoded); // zero before, so it ends with one
+    NativeMemory.buffer(address, encoded.length)
+        .put(encoded); // zeroed before, so it ends with a zero
     return path;
   }
 
-  /** Gives this file's POSIX access list to another; a {@code blocksparse_access_list}. */
+  /**
+   * Gives this file's POSIX access list to another file. Returns a {@code blocksparse_access_list}.
+   */
   public int copyAccessList(NativePath to, boolean sameGroup) {
     return Blocksparse.blocksparse_copy_access_list(address, to.address, sameGroup ? 1 : 0);
   }
 
   /**
-   * This file as memory, or 0 if the system refuses; see {@code blocksparse_map}. It ends with
-   * {@link NativeMemory#unmap}.
+   * Maps this file into memory. Returns 0 if the system refuses; see {@code blocksparse_map}.
+   * {@link NativeMemory#unmap} ends it.
    */
   public long map(long fileBytes, boolean copyOnWrite) {
     return Blocksparse.blocksparse_map(address, fileBytes, copyOnWrite ? 1 : 0);

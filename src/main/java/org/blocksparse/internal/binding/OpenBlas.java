@@ -11,8 +11,8 @@ import org.bytedeco.javacpp.Loader;
 
 /**
  * The OpenBLAS that the kernels call. JavaCPP loads that of bytedeco's jar, but the system's linker
- * has the last word: it takes the first library of that name in the process, and where there is
- * none, one that is installed on the machine.
+ * decides: it takes the first library of that name in the process, otherwise one that is installed
+ * on the machine.
  */
 public final class OpenBlas {
   private OpenBlas() {}
@@ -31,7 +31,7 @@ public final class OpenBlas {
     return OpenBlas.class.getClassLoader().getResource(resource(platform)) != null;
   }
 
-  /** The file in use, or null if the system does not tell. */
+  /** Returns the file in use, or null if it is unknown. */
   public static Path file() {
     BytePointer file = Blocksparse.blocksparse_openblas_file();
     return file == null ? null : Path.of(file.getString(NativePath.encoding()));
@@ -57,9 +57,9 @@ public final class OpenBlas {
   }
 
   /**
-   * Refuses an OpenBLAS of the machine that stands in for an absent jar: the program would fail, or
-   * give other bits at another speed, on the next machine. One that other code of this process has
-   * loaded first is not refused, since no jar would mend that; it is warned of.
+   * Rejects an OpenBLAS of the machine that replaces a missing jar: the program would fail, or give
+   * other bits at another speed, on the next machine. One that other code of this process has
+   * loaded first only gets a warning, since no jar would help.
    *
    * @throws UnsatisfiedLinkError naming the file and the jar
    */
@@ -83,7 +83,10 @@ public final class OpenBlas {
             loaded.get(0));
   }
 
-  /** Parallelism is ours: OpenBLAS computes on the thread that calls it, in the whole process. */
+  /**
+   * Makes OpenBLAS compute on the thread that calls it, in the whole process: the parallelism is
+   * ours.
+   */
   public static void useOneThread() {
     Blocksparse.blocksparse_set_openblas_threads(1);
   }

@@ -33,7 +33,7 @@ public final class ExpertsEvent extends LibraryEvent {
     return begunOrNull(ANY, ExpertsEvent::new);
   }
 
-  /** Ends it. */
+  /** Ends the event. */
   public void record(String path, int inMemory, int read, long bytes) {
     file = path;
     hits = inMemory;

@@ -37,7 +37,7 @@ public final class FileEvent extends LibraryEvent {
     return begunOrNull(ANY, FileEvent::new);
   }
 
-  /** Ends it. */
+  /** Ends the event. */
   public void record(String name, String ofLayer, Path path) {
     end();
     operation = name;

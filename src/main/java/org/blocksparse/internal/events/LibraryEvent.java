@@ -12,7 +12,7 @@ import jdk.jfr.StackTrace;
 @Enabled(false)
 @StackTrace(false)
 abstract class LibraryEvent extends Event {
-  /** A new event, begun; null if no recording wants events such as one of them. */
+  /** Returns a new event, begun; null if no recording wants events of its type. */
   static <E extends LibraryEvent> E begunOrNull(E any, Supplier<E> maker) {
     if (!any.isEnabled()) {
       return null;

@@ -36,7 +36,7 @@ public final class ProductEvent extends LibraryEvent {
     return begunOrNull(ANY, ProductEvent::new);
   }
 
-  /** Ends it. */
+  /** Ends the event. */
   public void record(String name, int ofSamples, long ofPairs, int inSize, int outSize) {
     operation = name;
     samples = ofSamples;

@@ -4,9 +4,9 @@ package org.blocksparse.internal.events;
 import jdk.jfr.FlightRecorder;
 
 /**
- * Begins events. Each method returns null unless a recording wants the event: then nothing has been
- * allocated, and nothing of {@code jdk.jfr} is touched where an image of the JVM lacks it. So an
- * event may only be a local variable elsewhere; a field or a parameter would have it loaded.
+ * Begins events. Each method returns null unless a recording wants the event: then nothing is
+ * allocated, and nothing of {@code jdk.jfr} is loaded, which an image of the JVM may lack. So
+ * elsewhere an event may only be a local variable; a field or a parameter would load its class.
  *
  * <p>Until something in this process has asked for recordings, no class of an event is initialized:
  * to register the first one takes the JVM longer than to map a model.
@@ -29,32 +29,32 @@ public final class Recorder {
     return PRESENT && FlightRecorder.isInitialized();
   }
 
-  /** A step of training. */
+  /** Begins the event of a training step; null if nothing records it, as for all events here. */
   public static StepEvent step() {
     return mayRecord() ? StepEvent.begunOrNull() : null;
   }
 
-  /** A product of chosen blocks. */
+  /** Begins the event of a product of chosen blocks. */
   public static ProductEvent product() {
     return mayRecord() ? ProductEvent.begunOrNull() : null;
   }
 
-  /** A mixture of experts that takes its experts from a cache. */
+  /** Begins the event of a mixture whose experts come from a cache. */
   public static ExpertsEvent experts() {
     return mayRecord() ? ExpertsEvent.begunOrNull() : null;
   }
 
-  /** A search for the likeliest outputs. */
+  /** Begins the event of a search for the likeliest outputs. */
   public static SearchEvent search() {
     return mayRecord() ? SearchEvent.begunOrNull() : null;
   }
 
-  /** A model that is saved or loaded. */
+  /** Begins the event of a model that is saved or loaded. */
   public static FileEvent file() {
     return mayRecord() ? FileEvent.begunOrNull() : null;
   }
 
-  /** A model holder that loads another model. */
+  /** Begins the event of a model holder that loads another model. */
   public static ReloadEvent reload() {
     return mayRecord() ? ReloadEvent.begunOrNull() : null;
   }

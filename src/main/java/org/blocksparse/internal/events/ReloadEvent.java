@@ -26,7 +26,7 @@ public final class ReloadEvent extends LibraryEvent {
   }
 
   /**
-   * Ends it.
+   * Ends the event.
    *
    * @param reason null if there was no error
    */

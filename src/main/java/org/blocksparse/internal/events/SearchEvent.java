@@ -37,7 +37,7 @@ public final class SearchEvent extends LibraryEvent {
   }
 
   /**
-   * Ends it.
+   * Ends the event.
    *
    * @param opened the classes opened by each row
    */

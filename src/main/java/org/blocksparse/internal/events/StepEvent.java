@@ -35,7 +35,7 @@ public final class StepEvent extends LibraryEvent {
     return begunOrNull(ANY, StepEvent::new);
   }
 
-  /** Ends it. */
+  /** Ends the event. */
   public void record(String ofLayer, int ofRows, long blocks, String rule, double lossBefore) {
     layer = ofLayer;
     rows = ofRows;

@@ -11,20 +11,20 @@ import org.blocksparse.internal.binding.NativePath;
  * the group's bits of its mode are the mask of the list, and not what the group may do.
  */
 enum AccessList {
-  /** Neither file has a list. Constants are in the order of {@code blocksparse_access_list}. */
+  /** Neither file has a list. The constants are in the order of {@code blocksparse_access_list}. */
   NONE,
-  /** The new file has that of the old one. */
+  /** The new file has the list of the old one. */
   COPIED,
-  /** The list could not be read or not be given to the new file. */
+  /** The list could not be read, or not be given to the new file. */
   LOST,
   /**
-   * It is not known whether there is a list: the native library is missing, or the file system is
-   * another one.
+   * It is unknown whether there is a list: the native library is missing, or the file system is not
+   * the default one.
    */
   UNKNOWN;
 
   /**
-   * Gives a new file the list of an old one, or takes its own away if the old one has none.
+   * Gives a new file the list of an old one, or removes its own if the old one has none.
    *
    * @param sameGroup whether the files have the same group
    */

@@ -38,7 +38,7 @@ public final class AtomicFile {
   public static void write(Path file, Content content) throws IOException {
     Path target = target(requireNonNull(file, "file").toAbsolutePath());
     Path folder = target.getParent();
-    // The message names the file that was asked for, not the one that is written first.
+    // The message names the requested file, not the one that is written first.
     if (folder == null || Files.isDirectory(target)) {
       throw new FileSystemException(file.toString(), null, "is a folder");
     }
@@ -59,14 +59,14 @@ public final class AtomicFile {
     } catch (ReadOnlyFileSystemException e) {
       throw named(file, "its file system is read-only", e);
     } catch (IOException e) {
-      // The system's message does not say where the disk is full.
+      // The system's message does not name the file when the disk is full.
       throw e.getClass() == IOException.class ? named(file, e.getMessage(), e) : e;
     } finally {
       closeQuietly(openedFolder);
     }
   }
 
-  /** The file at the end of all links, which may not be there yet. */
+  /** Returns the file at the end of all links, which may not exist yet. */
   private static Path target(Path file) throws IOException {
     Path target = file;
     for (int links = 0; Files.isSymbolicLink(target); links++) {
@@ -96,13 +96,15 @@ public final class AtomicFile {
       content.write(temporary.channel());
       temporary.force();
       if (!ofTheSystem) {
-        temporary.channel().close(); // a zip file system, for one, has the file only then
+        temporary
+            .channel()
+            .close(); // some file systems, such as zip, have the file only after this
         if (replaced) {
           FileAccess.copy(target, temporary.path());
         }
       }
-      // On a disk of the system the lock is kept, so nobody takes a complete file for one that was
-      // left behind.
+      // On the default file system the lock is kept, so that no other process takes a complete file
+      // for a leftover.
       Files.move(
           temporary.path(),
           target,
@@ -144,9 +146,7 @@ public final class AtomicFile {
     }
   }
 
-  /**
-   * Puts the rename on the disk. It has happened: that it may be lost again is no failure of it.
-   */
+  /** Flushes the rename to the disk. The rename has happened: a failure to flush it is ignored. */
   private static void flush(FileChannel folder) {
     if (folder == null) {
       return;
@@ -154,11 +154,11 @@ public final class AtomicFile {
     try {
       folder.force(true);
     } catch (IOException e) {
-      // The file is whole in either case: the new one, or after a loss of power the old one.
+      // The file is complete in either case: the new one, or after a loss of power the old one.
     }
   }
 
-  /** Ends the use of what has been flushed, if it is there: nothing can be lost any more. */
+  /** Closes a channel whose data are flushed, if there is one: nothing can be lost any more. */
   private static void closeQuietly(Channel channel) {
     if (channel == null) {
       return;
@@ -166,7 +166,7 @@ public final class AtomicFile {
     try {
       channel.close();
     } catch (IOException e) {
-      // The file has its name.
+      // The file already has its name.
     }
   }
 }

@@ -14,13 +14,13 @@ import java.util.TreeSet;
 import java.util.stream.Stream;
 import org.blocksparse.internal.memory.Storage;
 
-/** The mapped safetensors files of a model, and what its configuration says. */
+/** The mapped safetensors files of a model, and its configuration. */
 public final class Checkpoint implements AutoCloseable {
   private static final String CONFIG = "config.json";
   private static final String INDEX = "model.safetensors.index.json";
   private static final String ENDING = ".safetensors";
 
-  /** Each is an open mapping. */
+  /** The most files of a model, each of which is an open mapping. */
   private static final int MOST_FILES = 4096;
 
   private final Path folder;
@@ -80,7 +80,7 @@ public final class Checkpoint implements AutoCloseable {
         throw new MalformedException(
             INDEX, "expected names of files but was \"" + MalformedException.excerpt(name) + '"');
       }
-      // Whoever needs some layers needs some files only.
+      // A caller that needs some layers needs some files only.
       if (Files.exists(folder.resolve(name))) {
         files.add(folder.resolve(name));
       }

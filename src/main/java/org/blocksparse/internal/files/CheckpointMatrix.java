@@ -17,7 +17,7 @@ import org.blocksparse.internal.weights.StoredWeights;
 import org.blocksparse.internal.weights.WeightType;
 
 /**
- * Matrices (out, in) of a {@link Checkpoint}, with what the headers say checked.
+ * Matrices (out, in) of a {@link Checkpoint}, with checked headers.
  *
  * @param dims of the matrices, (count, rows, columns) or (rows, columns); other ranks are vectors
  *     and tensors that are only read as floats

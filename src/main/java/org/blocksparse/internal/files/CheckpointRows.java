@@ -11,11 +11,11 @@ import org.blocksparse.internal.schedule.Scheduler;
 import org.blocksparse.internal.weights.Panels;
 import org.blocksparse.internal.weights.WeightType;
 
-/** The rows of mapped matrices on their way to floats, or to blocks of ggml. */
+/** The rows of mapped matrices during their conversion to floats, or to blocks of ggml. */
 final class CheckpointRows implements AutoCloseable {
   private static final int GROUP = CheckpointMatrix.GROUP;
 
-  /** Rows that a task takes. */
+  /** The rows of a task. */
   private static final int TASK_ROWS = 16;
 
   /** The numbers of E4M3 by their codes: no infinities, two NaN. */
@@ -47,7 +47,7 @@ final class CheckpointRows implements AutoCloseable {
   private final int columns;
   private final Storage codes;
 
-  /** Null if the form has none. */
+  /** The scales; null if the form has none. */
   private final Storage scales;
 
   private CheckpointRows(CheckpointMatrix of, Storage codes, Storage scales) {
@@ -96,7 +96,7 @@ final class CheckpointRows implements AutoCloseable {
     return row / rows * blocks + row % rows / of.blockRows();
   }
 
-  /** A row that was read: its codes, and its scales. */
+  /** The content of a row: its codes, and its scales. */
   private final class Row {
     private final byte[] bytes = new byte[(int) form.rowBytes(columns)];
     private final ByteBuffer row = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
@@ -128,7 +128,7 @@ final class CheckpointRows implements AutoCloseable {
       return column % 2 == 0 ? both & 15 : both >> 4;
     }
 
-    /** Widens the row into its floats; returns the first column that is not finite, or -1. */
+    /** Widens the row into its floats. Returns the first column that is not finite, or -1. */
     int widen() {
       int step = blockColumns();
       for (int begin = 0, block = 0; begin < columns; begin += step, block++) {
@@ -154,7 +154,7 @@ final class CheckpointRows implements AutoCloseable {
     }
 
     /**
-     * Puts the row as blocks of ggml; returns the first block of scales that does not fit, or -1.
+     * Stores the row as blocks of ggml. Returns the first block of scales that does not fit, or -1.
      */
     int putBlocks(byte[] into) {
       int blockBytes = form.blocks().blockBytes();
@@ -186,15 +186,15 @@ final class CheckpointRows implements AutoCloseable {
     }
   }
 
-  /** Takes a row. */
+  /** Processes a row. */
   private interface Taker {
     /** Returns the number of what is wrong with a row, or -1. */
     int take(Row row, long number);
   }
 
   /**
-   * Takes rows [begin, begin + count) of all matrices; returns the first that is wrong times the
-   * columns plus what is wrong, or -1.
+   * Processes rows [begin, begin + count) of all matrices. Returns the first flawed row times the
+   * columns plus the number of its flaw, or -1.
    */
   private long run(long begin, int count, Engine engine, Taker taker) {
     AtomicLong wrong = new AtomicLong(Long.MAX_VALUE);

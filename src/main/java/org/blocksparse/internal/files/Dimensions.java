@@ -14,7 +14,7 @@ public final class Dimensions {
 
   private static final long MOST_ELEMENTS = (1L << 61) - 1;
 
-  /** Room for what comes before the elements in a file. */
+  /** The most bytes of elements, which leaves room for the header of a file. */
   private static final long MOST_BYTES = Long.MAX_VALUE - (1L << 32);
 
   private Dimensions() {}
@@ -61,7 +61,7 @@ public final class Dimensions {
     }
   }
 
-  /** {@code (2, 4, 6)} for instance. */
+  /** Returns the dimensions as text, {@code (2, 4, 6)} for instance. */
   public static String text(long[] dims) {
     return Arrays.stream(dims).mapToObj(Long::toString).collect(Collectors.joining(", ", "(", ")"));
   }

@@ -24,7 +24,7 @@ public enum Dtype {
   F64(8),
   C64(8),
 
-  /** The mark of any other type, of which only the bytes are known. */
+  /** Any other type, of which only the bytes are known. */
   OTHER(1);
 
   private final int bytes;
@@ -43,7 +43,7 @@ public enum Dtype {
     return OTHER;
   }
 
-  /** Bytes of an element. */
+  /** Returns the bytes of an element. */
   int bytes() {
     return bytes;
   }

@@ -31,8 +31,8 @@ final class FileAccess {
   }
 
   /**
-   * Gives a new file the access of an old one, and never opens it to more people. Owner, group and
-   * access list cannot always be set.
+   * Gives a new file the access of an old one, without granting more. Owner, group and access list
+   * cannot always be set.
    */
   static void copy(Path from, Path to) throws IOException {
     PosixFileAttributeView view = view(to);
@@ -52,11 +52,12 @@ final class FileAccess {
   static void copyRights(Path from, Path to, boolean sameGroup) throws IOException {
     AccessList list = AccessList.copy(from, to, sameGroup);
     if (list == AccessList.COPIED) {
-      return; // and the mode with it
+      return; // together with the mode
     }
     String old = PosixFilePermissions.toString(Files.getPosixFilePermissions(from));
     String both = both(old);
-    // If the group changes, its members were among all others, and those of the old group are now.
+    // If the group changes, its members were among all others before, and those of the old group
+    // are now.
     String others = sameGroup ? old.substring(6) : both;
     // These bits may be the mask of a list.
     String group = sameGroup && list == AccessList.NONE ? old.substring(3, 6) : both;

@@ -22,7 +22,7 @@ import java.util.function.BiConsumer;
 final class JsonFile {
   private static final long LONGEST_CONFIG = 1 << 20;
 
-  /** About twice the index of the largest models, of 200,000 tensors. */
+  /** The longest index, about twice that of the largest models, of 200,000 tensors. */
   private static final long LONGEST_INDEX = 1 << 26;
 
   private JsonFile() {}

@@ -60,7 +60,7 @@ public record LabelsFile(TensorEntry text, TensorEntry offsets, TensorEntry orde
    */
   public NameTable read(SafeTensorsReader reader, boolean all) throws IOException {
     int[] ends = reader.readInts(offsets);
-    NameTable.requireOffsets(ends, text.size()); // before a text that may be of any size is read
+    NameTable.requireOffsets(ends, text.size()); // before reading a text of any size
     NameTable table = NameTable.read(reader.readBytes(text), ends, reader.readInts(order));
     if (all) {
       table.check();

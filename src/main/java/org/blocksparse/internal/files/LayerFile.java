@@ -8,7 +8,7 @@ import java.util.TreeMap;
 import org.blocksparse.internal.memory.StorageLease;
 
 /**
- * The file of a layer: what the layer adds to any file, the parts of others, and names.
+ * The file of a layer: what the layer adds to any file, the parts of other layers, and names.
  *
  * @param kind what is saved, for events
  * @param aligned the tensor that begins at a multiple of 64 bytes

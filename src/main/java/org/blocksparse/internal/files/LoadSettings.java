@@ -73,7 +73,7 @@ public record LoadSettings(
     return memory != Memory.COPIED;
   }
 
-  /** Takes a model from an open file. */
+  /** Reads a model from an open file. */
   public interface Content<T> {
     T read(SafeTensorsReader reader) throws IOException;
   }

@@ -10,7 +10,7 @@ import java.io.IOException;
 public final class MalformedException extends IOException {
   private static final long serialVersionUID = 1;
 
-  /** More of a text that a stranger wrote is not for a log. */
+  /** The length of a text from a file that may appear in a log. */
   private static final int LONGEST_TEXT = 100;
 
   private static final int LONGEST_REASON = 500;
@@ -28,7 +28,7 @@ public final class MalformedException extends IOException {
     this.reason = shorten(reason, LONGEST_REASON);
   }
 
-  /** A text of the file, as it appears in a reason: the beginning of it, if it is long. */
+  /** Returns a text of the file for a reason: its beginning, if it is long. */
   public static String excerpt(String text) {
     return shorten(text, LONGEST_TEXT);
   }
@@ -47,12 +47,12 @@ public final class MalformedException extends IOException {
     return text == null || text.length() <= longest ? text : text.substring(0, longest) + "...";
   }
 
-  /** The name of a tensor, or {@code header}, {@code line 3} and so on. */
+  /** Returns the name of a tensor, or {@code header}, {@code line 3} and so on. */
   public String part() {
     return part;
   }
 
-  /** The reason: the flaw of the part. */
+  /** Returns the reason: the flaw of the part. */
   public String reason() {
     return reason;
   }

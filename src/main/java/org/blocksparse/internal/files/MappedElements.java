@@ -6,7 +6,7 @@ import java.nio.ByteOrder;
 import org.blocksparse.internal.memory.MappedFile;
 import org.blocksparse.internal.memory.Storage;
 
-/** The elements of a tensor where they lie in a little-endian file. */
+/** The elements of a tensor, used in place in a little-endian file. */
 public final class MappedElements {
   private MappedElements() {}
 

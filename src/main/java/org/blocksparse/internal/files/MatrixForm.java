@@ -6,7 +6,8 @@ import org.blocksparse.internal.weights.WeightType;
 
 /**
  * The forms in which safetensors files of other libraries hold matrices (out, in). The tensor of
- * the numbers or codes is named as the matrix, or its name goes on; scales are beside it.
+ * the numbers or codes has the name of the matrix, perhaps with a suffix; scales are separate
+ * tensors.
  *
  * <pre>
  * F32, F16, BF16   NAME                                the numbers
@@ -24,11 +25,11 @@ public enum MatrixForm {
   FLOAT32(WeightType.FLOAT32, null),
   FLOAT16(WeightType.FLOAT16, null),
   BFLOAT16(WeightType.BFLOAT16, null),
-  /** DeepSeek V3 and Qwen 3; NAME_scale is by compressed-tensors. */
+  /** The form of DeepSeek V3 and Qwen 3; NAME_scale is that of compressed-tensors. */
   FP8(WeightType.FLOAT32, null),
-  /** Published as such by OpenAI. */
+  /** The form of OpenAI's published models. */
   MXFP4(WeightType.MXFP4, GgmlType.MXFP4),
-  /** The symmetric weights of 4 bits of compressed-tensors, in groups of whole 32 inputs. */
+  /** The symmetric 4-bit weights of compressed-tensors, in groups of multiples of 32 inputs. */
   INT4(WeightType.Q4_0, GgmlType.Q4_0);
 
   private final WeightType type;

@@ -25,7 +25,7 @@ public record ModelMetadata(Map<String, String> entries) {
           ModelNames.MIXTURE,
           ModelNames.EXPERTS);
 
-  /** The format is one that can be read. */
+  /** Requires a format that can be read. */
   public ModelMetadata requireVersion() throws MalformedException {
     String version = get(ModelNames.FORMAT);
     if (!version.equals(ModelNames.VERSION)) {
@@ -39,12 +39,12 @@ public record ModelMetadata(Map<String, String> entries) {
     return this;
   }
 
-  /** The layer is of the kind that has the given link. */
+  /** Requires a layer of the kind with the given link. */
   public ModelMetadata requireLayer(Link link) throws MalformedException {
     return requireLayer(link == Link.SOFTMAX ? SOFTMAX : ModelNames.LABEL_TREE);
   }
 
-  /** The layer is of a kind. */
+  /** Requires a layer of a kind. */
   public ModelMetadata requireLayer(String wanted) throws MalformedException {
     String layer = entries.getOrDefault(ModelNames.LAYER, SOFTMAX);
     if (!LAYERS.contains(layer)) {

@@ -160,7 +160,7 @@ package org.blocksparse.internal.files;
  * <p>Other tensors may be there, and are ignored.
  */
 public final class ModelNames {
-  /** Keys of metadata that begin so are the format's own. */
+  /** The prefix of metadata keys that belong to the format. */
   public static final String RESERVED = "blocksparse.";
 
   public static final String FORMAT = RESERVED + "format";

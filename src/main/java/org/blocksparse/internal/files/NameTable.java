@@ -16,12 +16,12 @@ import java.util.Objects;
 import org.blocksparse.ranking.Labels;
 
 /**
- * Names by number, and numbers by name, in three arrays and not an object for each.
+ * Names by number, and numbers by name, in three arrays instead of an object for each.
  *
- * <p>Names are one text in UTF-8. They are found by binary search in an order that is made once: by
- * hash, so that the text is hardly looked at, and those of the same hash by their bytes, so that no
- * choice of names makes a search long. All three go into a file as they are. Immutable: nobody
- * changes the arrays.
+ * <p>Names are one UTF-8 text. They are found by binary search in an order that is computed once:
+ * by hash, so that the text is rarely read, and for equal hashes by their bytes, so that no choice
+ * of names makes a search slow. Files store all three unchanged. Immutable: nobody changes the
+ * arrays.
  */
 public final class NameTable implements Labels {
   private static final int PIECE = 1 << 13;
@@ -112,7 +112,7 @@ public final class NameTable implements Labels {
   }
 
   /**
-   * Offsets as they were in a file fit a text of that many bytes, which need not be there yet.
+   * Requires that offsets from a file fit a text of that many bytes, which need not be read yet.
    *
    * @throws MalformedException if they do not
    */
@@ -150,7 +150,7 @@ public final class NameTable implements Labels {
   }
 
   /**
-   * All names are texts, no two are the same, and all are found.
+   * Checks that all names are valid texts, no two are equal, and all are found.
    *
    * @throws MalformedException if not
    */
@@ -174,7 +174,7 @@ public final class NameTable implements Labels {
     }
   }
 
-  /** The text is UTF-8 as a whole, and no name begins within a letter. */
+  /** Checks that the text is UTF-8 as a whole, and no name begins within a letter. */
   private void checkText() throws MalformedException {
     CharsetDecoder decoder = UTF_8.newDecoder();
     ByteBuffer bytes = ByteBuffer.wrap(text);
@@ -222,7 +222,7 @@ public final class NameTable implements Labels {
   public int output(String name) {
     return SafeTensorsWriter.isText(requireNonNull(name, "name"))
         ? find(name.getBytes(UTF_8))
-        : -1; // getBytes would make a question mark of half a pair
+        : -1; // getBytes would turn half of a surrogate pair into a question mark
   }
 
   @Override
@@ -295,7 +295,7 @@ public final class NameTable implements Labels {
     return -1;
   }
 
-  /** Two numbers of the same name, the smaller first; or null. */
+  /** Returns two numbers of the same name, the smaller first; or null. */
   public int[] duplicate() {
     for (int i = 1; i < order.length; i++) {
       if (compareBytes(order[i - 1], order[i]) == 0) {
@@ -323,7 +323,7 @@ public final class NameTable implements Labels {
     return hash(text, offsets[number], offsets[number + 1]);
   }
 
-  /** FNV-1a with 32 bits (Fowler, Noll and Vo), as it is in files. */
+  /** Returns the 32-bit FNV-1a hash (Fowler, Noll and Vo) that files contain. */
   private static int hash(byte[] bytes, int begin, int end) {
     int hash = 0x811c9dc5;
     for (int i = begin; i < end; i++) {

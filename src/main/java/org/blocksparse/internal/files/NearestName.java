@@ -8,18 +8,18 @@ import java.util.stream.Collectors;
 
 /** Finds the known name that a misspelled one most likely means. */
 public final class NearestName {
-  /** Names that are longer are not compared: a stranger may have written them. */
+  /** The longest name that is compared: it may come from an untrusted file. */
   private static final int LONGEST = 100;
 
-  /** One edit is allowed for about so many letters: two change places in "tabel". */
+  /** The letters for each allowed edit: two change places in "tabel". */
   private static final int LETTERS_PER_EDIT = 3;
 
-  /** Names that a message lists. */
+  /** The most names that a message lists. */
   private static final int MOST_NAMES = 8;
 
   private NearestName() {}
 
-  /** Words that follow "is missing": which tensor may have been meant, and which there are. */
+  /** Returns the text after "is missing": the tensor that may be meant, and the existing ones. */
   public static String insteadOf(String name, Collection<String> tensors) {
     if (tensors.isEmpty()) {
       return "; there are no tensors";
@@ -46,7 +46,7 @@ public final class NearestName {
     String given = name.toLowerCase(Locale.ROOT);
     String nearest = null;
     int most = Math.max(1, (given.length() + 1) / LETTERS_PER_EDIT);
-    int fewest = Math.min(given.length(), most + 1); // one letter at least is the same
+    int fewest = Math.min(given.length(), most + 1); // at least one letter must be equal
     for (String candidate : known) {
       if (Math.abs(candidate.length() - given.length()) < fewest) {
         int edits = edits(given, candidate.toLowerCase(Locale.ROOT));

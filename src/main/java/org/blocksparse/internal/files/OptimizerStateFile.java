@@ -15,7 +15,7 @@ import org.blocksparse.internal.training.LayerState;
 
 /**
  * The state of an optimizer of several tensors in a safetensors file; {@link ModelNames} lists what
- * is in it. The tensors go by their positions, 0, 1 and so on.
+ * is in it. The tensors are named by their positions, 0, 1 and so on.
  */
 public final class OptimizerStateFile {
   /** The position of the only tensor in its state. */
@@ -26,7 +26,7 @@ public final class OptimizerStateFile {
   /**
    * A tensor.
    *
-   * @param name what it goes by in the file
+   * @param name its name in the file
    * @param state of this tensor alone
    * @param dims of the tensor
    */

@@ -26,20 +26,23 @@ public record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, St
   static final int LONGEST = 8 << 20;
 
   /**
-   * Letters of a name, and of a text with letters beyond Latin-1, which takes two bytes for each
-   * and is in memory three times while it is read.
+   * The longest name, and the longest text with letters beyond Latin-1, which takes two bytes for
+   * each and is in memory three times while it is read.
    */
   static final int LONGEST_WIDE = 2 << 20;
 
-  /** Each takes some hundred bytes, whatever it takes in the file. */
+  /**
+   * The most entries, each of which takes some hundred bytes of memory, however short it is in the
+   * file.
+   */
   static final int MOST_ENTRIES = 1 << 16;
 
   static final String HEADER = "header";
   static final String METADATA = "__metadata__";
 
   /**
-   * Names are not kept in a table for the next file: strangers choose them, and could choose such
-   * as meet in one place of it. Not a constant: an initializer that fails is never tried again.
+   * Returns a factory that does not keep names in a table for later files, since untrusted names
+   * could collide there. It is no constant, since an initializer that fails is never tried again.
    *
    * @throws NoClassDefFoundError if Jackson is not there; the message names the remedy
    */
@@ -99,7 +102,8 @@ public record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, St
 
   /** Returns whether a string can be written as UTF-8: it holds no half of a pair of surrogates. */
   public static boolean isText(String text) {
-    // No string is made of it, since in a file that is refused later it may be as long as a header.
+    // No string is made of it, since in a file that is rejected later it may be as long as a
+    // header.
     for (int i = 0; i < text.length(); i++) {
       if (Character.isSurrogate(text.charAt(i))) {
         if (Character.charCount(text.codePointAt(i)) == 1) {
@@ -117,8 +121,8 @@ public record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, St
   }
 
   /**
-   * Length and text, filled up with spaces so that the tensor that the layout aligns begins at a
-   * multiple of alignment; or, where that would leave others without elements at multiples of their
+   * Returns length and text, padded with spaces so that the tensor that the layout aligns begins at
+   * a multiple of alignment; or, if elements of others would then not lie at multiples of their
    * size, all of the tensors together.
    *
    * @throws IllegalArgumentException if it would be refused when it is read

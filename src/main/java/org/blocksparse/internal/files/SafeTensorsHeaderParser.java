@@ -44,7 +44,7 @@ final class SafeTensorsHeaderParser {
    */
   static SafeTensorsHeader parse(JsonFactory factory, InputStream text, long dataBytes)
       throws IOException {
-    // Decoded here, since the parser would guess at other encodings than the format's.
+    // Decoded here, since the parser would guess other encodings than the format's.
     InputStreamReader characters = new InputStreamReader(text, StandardCharsets.UTF_8.newDecoder());
     try (JsonParser json = factory.createParser(characters)) {
       SafeTensorsHeaderParser parser = new SafeTensorsHeaderParser(json);
@@ -72,7 +72,7 @@ final class SafeTensorsHeaderParser {
     require(HEADER, json.nextToken() == null, "goes on after its end");
   }
 
-  /** The next key of an object, or null at its end. */
+  /** Returns the next key of an object, or null at its end. */
   private String nextName(String part) throws IOException {
     JsonToken token = json.nextToken();
     require(part, token != null, "has no end");
@@ -110,7 +110,7 @@ final class SafeTensorsHeaderParser {
     return json.getText();
   }
 
-  /** Passes over letters of Latin-1, and refuses others. */
+  /** Accepts letters of Latin-1, and rejects others. */
   private static final class LatinOnly extends Writer {
     private final String part;
 
@@ -183,7 +183,7 @@ final class SafeTensorsHeaderParser {
     return numbers.stream().mapToLong(Long::longValue).toArray();
   }
 
-  /** Types and alignment are the concern of whoever asks for the tensor. */
+  /** Types and alignment are checked when the tensor is requested. */
   private static TensorEntry entry(String name, String typeName, long[] dims, long begin, long end)
       throws MalformedException {
     require(
@@ -212,7 +212,7 @@ final class SafeTensorsHeaderParser {
     return entry;
   }
 
-  /** The tensors lie one after the other, and after the last one the file ends. */
+  /** Checks that the tensors lie one after the other, and the file ends after the last one. */
   private void checkPlaces(long dataBytes) throws MalformedException {
     List<TensorEntry> inOrder = new ArrayList<>(entries.values());
     inOrder.sort(Comparator.comparingLong(TensorEntry::begin).thenComparingLong(TensorEntry::end));

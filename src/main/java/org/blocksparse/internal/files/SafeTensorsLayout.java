@@ -14,14 +14,14 @@ public final class SafeTensorsLayout {
   private long dataBytes;
   private long alignedBegin;
 
-  /** The layout of what is to be written, of which the first is aligned. */
+  /** Returns the layout of new tensors, the first of which is aligned. */
   public static SafeTensorsLayout of(List<TensorSource> tensors) {
     SafeTensorsLayout layout = new SafeTensorsLayout();
     tensors.forEach(tensor -> layout.add(tensor.name(), tensor.type(), tensor.dims()));
     return layout;
   }
 
-  /** The layout of what is to be written, of which the one of that name is aligned. */
+  /** Returns the layout of new tensors; the one with that name is aligned. */
   public static SafeTensorsLayout of(List<TensorSource> tensors, String aligned) {
     SafeTensorsLayout layout = of(tensors);
     for (TensorEntry entry : layout.entries) {

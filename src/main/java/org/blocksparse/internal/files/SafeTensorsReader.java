@@ -33,14 +33,14 @@ import org.blocksparse.internal.memory.Storage;
  * {@code close} is enough.
  */
 public final class SafeTensorsReader implements AutoCloseable {
-  /** Elements that are copied at once. */
+  /** The elements that are copied at a time. */
   private static final int PIECE = 1 << 20;
 
   /** The source of the bytes. */
   private interface Input extends Closeable {
     void read(long position, ByteBuffer into) throws IOException;
 
-    /** Memory that can be read into. */
+    /** Returns a buffer to read into. */
     default ByteBuffer buffer(int length) {
       return ByteBuffer.allocateDirect(length);
     }
@@ -127,8 +127,7 @@ public final class SafeTensorsReader implements AutoCloseable {
 
   /**
    * Opens a file as {@link #open} does, for several threads, which read one after the other. If the
-   * file is one of the system, an interrupt of a thread that reads ends what it does and nothing
-   * else.
+   * file is one of the system, an interrupt of a reading thread ends only its own read.
    *
    * @throws MalformedException if it is not a safetensors file
    */
@@ -142,7 +141,7 @@ public final class SafeTensorsReader implements AutoCloseable {
   }
 
   /**
-   * Opens a file of the system, to use a tensor where it lies.
+   * Opens a file of the system, to use a tensor in place.
    *
    * @param damage makes the exception of a file that has shrunk
    * @throws MalformedException if it is not a safetensors file
@@ -341,7 +340,7 @@ public final class SafeTensorsReader implements AutoCloseable {
     return entry;
   }
 
-  /** Tells from now on how much is read of that many bytes. */
+  /** Reports from now on how much of that many bytes is read. */
   public void reportTo(Progress listener, long total) {
     progress = listener;
     bytesToRead = total;
@@ -360,7 +359,7 @@ public final class SafeTensorsReader implements AutoCloseable {
   }
 
   /**
-   * The floats of a tensor in memory that is the caller's.
+   * Reads the floats of a tensor into memory of the caller.
    *
    * @throws MalformedException if one of them may not be
    */
@@ -487,7 +486,7 @@ public final class SafeTensorsReader implements AutoCloseable {
     if (!(input instanceof Mapping mapping)) {
       throw new IllegalStateException("the file is not mapped");
     }
-    // Room first: once made, a storage is the only one that ends its share.
+    // The list grows first: once a storage exists, only its owner can end its lease.
     made.ensureCapacity(made.size() + 1);
     Storage storage =
         MappedElements.of(
@@ -512,17 +511,17 @@ public final class SafeTensorsReader implements AutoCloseable {
     }
   }
 
-  /** Frees memory that was made of a tensor along with what was read. */
+  /** Frees memory that was made from a tensor together with the read memory. */
   public void own(Storage storage) {
     made.add(storage);
   }
 
-  /** The memory that was made so far is the caller's from now on. */
+  /** Hands the memory made so far over to the caller. */
   public void keep() {
     made.clear();
   }
 
-  /** The memory that was made so far, and is not the caller's, goes. */
+  /** Frees the memory made so far that is not the caller's. */
   public void free() {
     made.forEach(Storage::close);
     made.clear();

@@ -22,18 +22,18 @@ import java.util.Set;
 import java.util.UUID;
 
 /**
- * The file that is written before it gets its name. Its own name shows which file it is for, so
- * that the next who writes that file can delete what a killed process has left, and which process
- * writes it. It is short, however long the other name is.
+ * A file that is written before it gets its final name. Its temporary name shows which file it is
+ * for, so that the next writer of that file can delete what a killed process has left, and which
+ * process writes it. It is short, however long the final name is.
  *
- * <p>Whoever writes one holds a lock on it. The system ends the lock when the process ends, in
- * whatever way: one that can be locked is nobody's. Files of this very process are never touched,
- * since closing a second channel to a file would end the lock of the first.
+ * <p>The writer holds a lock on it. The system ends the lock when the process ends, in whatever
+ * way: one that can be locked is nobody's. Files of this very process are never touched, since
+ * closing a second channel to a file would end the lock of the first.
  */
 final class TemporaryFile {
   private static final String PREFIX = ".blocksparse-";
 
-  /** This process, as no other has been called: numbers of processes come again. */
+  /** A unique id of this process: the system reuses process numbers. */
   private static final String PROCESS =
       ProcessHandle.current().pid()
           + "-"
@@ -61,8 +61,8 @@ final class TemporaryFile {
       TemporaryFile file = new TemporaryFile(path, open(path, access));
       try {
         if (replaces && locked) {
-          // The mode is set before the lock: for this Java opens and closes the file, which ends
-          // all locks that the process has on it.
+          // The mode is set before the lock: setting it opens and closes the file, which ends all
+          // locks of the process on it.
           FileAccess.copy(target, path);
         }
         if (!locked || (file.isLocked() && Files.exists(path))) {
@@ -74,7 +74,7 @@ final class TemporaryFile {
           throw e;
         }
       }
-      // Somebody took it for left behind, in the moment before it was locked.
+      // Another process took it for a leftover before it was locked.
       file.channel.close();
     }
   }
@@ -89,18 +89,18 @@ final class TemporaryFile {
     }
   }
 
-  /** Takes the lock, unless another has it. Where there are no locks, no other can take one. */
+  /** Takes the lock, unless another process has it. Returns true on systems without locks, too. */
   private boolean isLocked() throws IOException {
     try {
       return !(channel instanceof FileChannel file) || file.tryLock() != null;
-    } catch (ClosedChannelException e) { // by an interrupt
+    } catch (ClosedChannelException e) { // because of an interrupt
       throw e;
     } catch (IOException e) {
       return true;
     }
   }
 
-  /** Deletes what processes that have ended have left behind of the same file. */
+  /** Deletes leftovers of the same file from processes that have ended. */
   static void deleteLeftBehind(Path target) {
     String prefix = prefix(target);
     try (DirectoryStream<Path> files =
@@ -113,7 +113,7 @@ final class TemporaryFile {
         }
       }
     } catch (IOException | DirectoryIteratorException e) {
-      // It is no part of what was asked for: a folder that may be written may not be readable.
+      // A failure is ignored: a folder that may be written may not be readable.
     }
   }
 
@@ -127,8 +127,8 @@ final class TemporaryFile {
         Files.deleteIfExists(file);
       }
     } catch (OverlappingFileLockException e) {
-      // The file is of this process after all: other classes made it, and the system knows no
-      // start.
+      // The file belongs to this process after all: other classes made it, and the system reports
+      // no start time.
     } catch (IOException e) {
       // The error says nothing about the other files, as below.
     }
@@ -152,14 +152,14 @@ final class TemporaryFile {
     return channel;
   }
 
-  /** Puts the content on the disk, if it is on one. */
+  /** Flushes the content to the disk, if it is on one. */
   void force() throws IOException {
     if (channel instanceof FileChannel file) {
       file.force(true);
     }
   }
 
-  /** Leaves nothing behind, because of what has gone wrong. */
+  /** Deletes the file after a failure. */
   void delete(Throwable because) {
     try {
       channel.close();

@@ -38,7 +38,7 @@ public record TensorEntry(String name, String typeName, long[] dims, long begin,
     return begin + bytes;
   }
 
-  /** Type and dimensions, for messages. */
+  /** Returns type and dimensions, for messages. */
   String text() {
     return MalformedException.excerpt(typeName) + " " + Dimensions.text(dims);
   }

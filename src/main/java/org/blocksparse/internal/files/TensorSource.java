@@ -7,9 +7,9 @@ import java.nio.ByteOrder;
 import java.util.function.LongToIntFunction;
 import org.blocksparse.internal.memory.Storage;
 
-/** A tensor that is to be written: its name, type and dimensions, and where its elements are. */
+/** A tensor to write: its name, type and dimensions, and the source of its elements. */
 public record TensorSource(String name, Dtype type, long[] dims, Elements elements) {
-  /** Elements that are handed on at once. */
+  /** The elements that are passed on at a time. */
   private static final int PIECE = 1 << 20;
 
   /** Returns the tensor with a prefix before its name, also in messages. */
@@ -27,7 +27,7 @@ public record TensorSource(String name, Dtype type, long[] dims, Elements elemen
         });
   }
 
-  /** Bytes of an element. */
+  /** Returns the bytes of an element. */
   public int elementBytes() {
     return type.bytes();
   }
@@ -42,7 +42,7 @@ public record TensorSource(String name, Dtype type, long[] dims, Elements elemen
     return ByteBuffer.allocateDirect(4 * PIECE).order(ByteOrder.LITTLE_ENDIAN);
   }
 
-  /** Hands on all elements, in order, a piece at a time in the buffer. */
+  /** Passes all elements on, in order, one buffer at a time. */
   public void forEachPiece(ByteBuffer buffer, Sink sink) throws IOException {
     long size = Dimensions.size(dims, elementBytes());
     for (long begin = 0; begin < size; begin += PIECE) {
@@ -58,8 +58,8 @@ public record TensorSource(String name, Dtype type, long[] dims, Elements elemen
   }
 
   /**
-   * Floats, all of which must be finite: {@link IllegalStateException} if one is not, when it is
-   * its turn.
+   * Returns floats, all of which must be finite: writing one that is not throws {@link
+   * IllegalStateException}.
    */
   public static TensorSource floats(String name, long[] dims, Storage storage) {
     return new TensorSource(
@@ -85,8 +85,8 @@ public record TensorSource(String name, Dtype type, long[] dims, Elements elemen
   }
 
   /**
-   * Numbers from 0 to a largest one, of the narrowest type that holds it: U8, U16 or I32. {@link
-   * IllegalStateException} if a number is none of these, when it is its turn.
+   * Returns numbers from 0 to a largest one, in the narrowest type that holds it: U8, U16 or I32.
+   * Writing an invalid number throws {@link IllegalStateException}.
    */
   public static TensorSource unsigned(
       String name, int size, int largest, LongToIntFunction numbers) {
@@ -110,7 +110,7 @@ public record TensorSource(String name, Dtype type, long[] dims, Elements elemen
         });
   }
 
-  /** Elements of one or two bytes as they are in memory. */
+  /** Returns elements of one or two bytes, written unchanged. */
   public static TensorSource narrow(String name, Dtype type, long[] dims, Storage storage) {
     return new TensorSource(
         name,
@@ -145,7 +145,7 @@ public record TensorSource(String name, Dtype type, long[] dims, Elements elemen
         (begin, count, into) -> into.put(values, (int) begin, count));
   }
 
-  /** Integers. */
+  /** Returns integers. */
   public static TensorSource ints(String name, long[] dims, Storage storage) {
     return new TensorSource(
         name,

@@ -40,7 +40,7 @@ public record TensorStateEntries(
     }
   }
 
-  /** One moment of a tensor, for a file; it is held by the lease. */
+  /** Returns one moment of a tensor, for a file; the lease holds it. */
   public static TensorSource moment(
       LayerState state, int tensor, int moment, String name, long[] dims, StorageLease lease) {
     Storage storage = state.of(tensor).moment(moment);
@@ -51,7 +51,7 @@ public record TensorStateEntries(
   }
 
   /**
-   * Finds what a file has of a tensor.
+   * Finds the state of a tensor in a file.
    *
    * @param blocks of the tensor
    * @throws MalformedException if something of it is missing, or has another shape
@@ -68,7 +68,7 @@ public record TensorStateEntries(
     return new TensorStateEntries(rule, moments, steps);
   }
 
-  /** The entries to read. */
+  /** Returns the bytes of the entries to read. */
   public long bytes() {
     return moments.stream().mapToLong(TensorEntry::bytes).sum()
         + (steps == null ? 0 : steps.bytes());
@@ -100,7 +100,7 @@ public record TensorStateEntries(
 
   /** Returns the values that a moment may have, given how many a rule keeps. */
   public static SafeTensorsReader.Values values(int moment, int moments) {
-    // The last, of Adagrad the only one, is made of squares, whose root a step takes.
+    // The last moment, Adagrad's only one, consists of squares, whose root a step takes.
     return moment == moments - 1
         ? SafeTensorsReader.Values.FINITE_AND_NOT_NEGATIVE
         : SafeTensorsReader.Values.FINITE;

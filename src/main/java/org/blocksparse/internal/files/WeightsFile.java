@@ -23,8 +23,8 @@ import org.blocksparse.internal.weights.StoredWeights;
 import org.blocksparse.internal.weights.WeightType;
 
 /**
- * Weights in a safetensors file, as floats or of a type that is only read: W1 and W2 of a layer,
- * the table of a bag, and those of products; with the tensors beside them.
+ * Weights in a safetensors file, as floats or in a read-only type: W1 and W2 of a layer, the table
+ * of a bag, and those of products; with the tensors beside them.
  */
 public final class WeightsFile implements AutoCloseable {
   private static final int BLOCKS_RANK = 4;
@@ -39,11 +39,11 @@ public final class WeightsFile implements AutoCloseable {
   /** The metadata of packed weights. */
   private final Map<String, String> packed = new TreeMap<>();
 
-  /** The first of packed weights, or null. */
+  /** The name of the first packed weights, or null. */
   private String firstPacked;
 
   /**
-   * Creates a file that is written.
+   * Creates a file to write.
    *
    * @param kind what is saved, for events
    */
@@ -95,7 +95,7 @@ public final class WeightsFile implements AutoCloseable {
   }
 
   /**
-   * A string is the name of a tensor.
+   * Requires that a string is the name of a tensor.
    *
    * @throws IllegalArgumentException if it is not
    */
@@ -197,7 +197,7 @@ public final class WeightsFile implements AutoCloseable {
   public void write(Path file, String aligned, Map<String, String> metadata, StorageLease lease)
       throws IOException {
     requireDistinctNames();
-    // Elements of more bytes come first, so that all lie at multiples of their size.
+    // Larger elements come first, so that all lie at multiples of their size.
     tensors.sort(Comparator.comparingInt(tensor -> -tensor.elementBytes()));
     Map<String, String> all = new TreeMap<>(metadata);
     all.putAll(packed);
@@ -227,7 +227,7 @@ public final class WeightsFile implements AutoCloseable {
     }
   }
 
-  /** Frees what was made to be written. */
+  /** Frees the memory that was made for writing. */
   @Override
   public void close() {
     made.forEach(Storage::close);
@@ -263,12 +263,12 @@ public final class WeightsFile implements AutoCloseable {
     return rank == BLOCKS_RANK || (entry.type() != Dtype.I8 && (rank == 2 || rank == 3));
   }
 
-  /** Weights of a product that were found in a file. */
+  /** The weights of a product that were found in a file. */
   @SuppressWarnings("ArrayRecordComponent")
   public record FoundBlocks(long[] dims, StoredWeights weights) {}
 
   /**
-   * The weights of a product in a file, of any type, with what their headers say checked.
+   * The weights of a product in a file, of any type, with checked headers.
    *
    * @param dims (iBlocks, oBlocks, iSize, oSize)
    * @param type of the weights in the file, where INT8 need not be packed
@@ -339,7 +339,7 @@ public final class WeightsFile implements AutoCloseable {
           : new long[] {rank == 2 ? 1 : dims[0], 1, dims[rank - 2], dims[rank - 1]};
     }
 
-    /** The bytes to read. */
+    /** Returns the bytes to read. */
     public long bytes(boolean mapped) {
       boolean inPlace = mapped && type != WeightType.INT8;
       return (inPlace ? 0 : elements.bytes()) + (scales == null ? 0 : scales.bytes());
@@ -387,7 +387,7 @@ public final class WeightsFile implements AutoCloseable {
     return new FoundBlocks(found.dims(), found.read(reader, mapped));
   }
 
-  /** The dimensions of an empty tensor may be anything. */
+  /** An empty tensor may have any dimensions. */
   private static void requireInts(String name, long... dims) throws MalformedException {
     for (long dim : dims) {
       if (dim > Integer.MAX_VALUE) {
@@ -404,7 +404,7 @@ public final class WeightsFile implements AutoCloseable {
   }
 
   /**
-   * Weights whose headers were checked.
+   * Reads weights whose headers were checked.
    *
    * @param scales null unless the type has some
    * @param inFile the elements where they lie; null if they are to be read into memory

@@ -9,8 +9,8 @@ import java.nio.file.attribute.FileTime;
 import java.util.function.Consumer;
 
 /**
- * Loads a model whose parts each open its file: anew if another file takes the place of the first
- * one meanwhile, because parts of two files do not fit.
+ * Loads a model whose parts each open its file; starts again if another file replaces the first one
+ * in the meantime, because parts of two files do not fit.
  */
 public final class WholeFile {
   private static final int ATTEMPTS = 3;

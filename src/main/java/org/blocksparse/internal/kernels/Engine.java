@@ -28,19 +28,19 @@ import org.blocksparse.internal.weights.RowFormat;
  * alone, or on the number of workers where no bit depends on it.
  */
 public final class Engine implements Workers {
-  /** Tasks that give a machine of some cores enough to choose from, and end at about one time. */
+  /** The number of tasks that balances the load and lets workers end at about the same time. */
   static final int ENOUGH_TASKS = 32;
 
-  /** The narrowest band that a row or a block is cut into. */
+  /** The narrowest band into which a row or a block is cut. */
   private static final int MIN_BAND = Blocksparse.BLOCKSPARSE_BAND;
 
-  /** Pairs of a block, in the mean, up to which a product gains by reading long runs of w. */
+  /** The mean pairs of a block up to which a product gains from reading long runs of w. */
   private static final int FEW_PAIRS = 16;
 
-  /** The narrowest band of products that do, and of those that round rows first. */
+  /** The narrowest band of such products, and of those that round rows first. */
   private static final int MIN_WIDE_BAND = 256;
 
-  /** Elements of a gradient that stay in the cache, beside what they are made of and used for. */
+  /** The elements of a gradient that stay in the cache, together with its inputs and its use. */
   private static final int BAND_ELEMENTS = 1 << 16;
 
   /** The cost of a softmax for each element, in multiply-adds. */
@@ -52,10 +52,10 @@ public final class Engine implements Workers {
   /** The cost of rounding for each element, in multiply-adds. */
   private static final int ROUNDING_WORK = 4;
 
-  /** Elements of rows that are still in the cache when what follows a product looks at them. */
+  /** The elements of rows that are still in the cache when the step after a product reads them. */
   private static final int FUSED_ELEMENTS = 1 << 16;
 
-  /** Elements that are added at a time. */
+  /** The elements that are added at a time. */
   private static final int ADDED_ELEMENTS = 1 << 12;
 
   private final Scheduler scheduler;
@@ -138,7 +138,7 @@ public final class Engine implements Workers {
    * shorter.
    */
   static int bandEnd(int begin, int width, int size) {
-    return (int) Math.min((long) begin + width, size); // the sum may be no int
+    return (int) Math.min((long) begin + width, size); // the sum may overflow an int
   }
 
   /** See {@link ProductKernels#blockGemm}. */
@@ -146,13 +146,13 @@ public final class Engine implements Workers {
     gemm(new BlockProduct(schedule, a, w, c));
   }
 
-  /** A product, and nothing after it. */
+  /** Runs a product alone. */
   public void gemm(BlockProduct product) {
     gemm(product, null, false);
   }
 
   /**
-   * A product with an activation after it, chunk by chunk while its rows are in the cache.
+   * Runs a product followed by an activation, chunk by chunk while its rows are in the cache.
    *
    * @param input what the product makes, with what the activation needs besides
    * @param a what becomes of it; may be the same rows, unless the activation is gated
@@ -166,8 +166,8 @@ public final class Engine implements Workers {
   }
 
   /**
-   * A product that makes the gradient of what came out of an activation, with the gradient of what
-   * went into it, chunk by chunk while its rows are in the cache.
+   * Runs a product that computes the gradient of an activation's output, followed by the gradient
+   * of its input, chunk by chunk while its rows are in the cache.
    *
    * @param gradient of the rows that the product writes, which may be its gradZ, unless the
    *     activation is gated or gradZ is added to
@@ -179,13 +179,13 @@ public final class Engine implements Workers {
         gradient.gradGate() != null);
   }
 
-  /** Something done to rows, element by element. */
+  /** An operation on rows, element by element. */
   private interface RowOperation {
     void run(RowKernels kernels, RowSelection rows);
   }
 
   /**
-   * A product and what follows it.
+   * Runs a product and the operation after it.
    *
    * @param then what follows, or null; it receives the written columns that are there
    * @param wholeRows whether it needs all columns at once: where the product is cut by columns, it
@@ -224,7 +224,7 @@ public final class Engine implements Workers {
   }
 
   /**
-   * A product and what follows it.
+   * Runs a product and the operation after it.
    *
    * @param packed the same product if w is packed, else null
    */
@@ -238,7 +238,7 @@ public final class Engine implements Workers {
       return;
     }
     if (n == 0) {
-      if (then != null) { // a gate has a gradient even so: 0
+      if (then != null) { // even so, the gate has a gradient: 0
         forEachRow(product.c().rows().count(), n, true, then);
       }
       return;
@@ -306,7 +306,10 @@ public final class Engine implements Workers {
         && !kernels().products().mayUseBlas(w); // the cut must not depend on the workers
   }
 
-  /** The end of the chunks from {@code chunk} on, at least one, that are few enough to be fused. */
+  /**
+   * Returns the end of the chunks from {@code chunk} on, at least one, that are few enough to be
+   * fused.
+   */
   private static int fusedEnd(GemmSchedule schedule, int chunk, int limit, int width) {
     long most = schedule.rowStart(chunk) + (long) FUSED_ELEMENTS / width;
     int end = chunk + 1;
@@ -317,7 +320,7 @@ public final class Engine implements Workers {
   }
 
   /**
-   * Does something to all rows.
+   * Runs an operation on all rows.
    *
    * @param n columns of a row
    * @param wholeRows whether rows must not be cut
@@ -336,7 +339,7 @@ public final class Engine implements Workers {
           for (int task = begin; task < end; ) {
             int row = task / bands;
             int column = task % bands * width;
-            // Whole rows, where there is more than one.
+            // Takes whole rows if there are several.
             boolean whole = bands == 1;
             int rows = whole ? end - task : 1;
             operation.run(
@@ -417,14 +420,16 @@ public final class Engine implements Workers {
         });
   }
 
-  /** Takes the gradient of rows [row, row + rows) of a block, from the start of the storage on. */
+  /**
+   * Receives the gradient of rows [row, row + rows) of a block, from the start of the storage on.
+   */
   public interface GradientBand {
     void accept(int block, int row, int rows, Storage gradient);
   }
 
   /**
-   * The outer products of each block, one band of its rows after the other, each made in memory of
-   * the worker that takes it and then forgotten: it is in the cache while it is used.
+   * Computes the outer products of each block, one band of its rows after the other, each in
+   * temporary memory of its worker: it is in the cache while it is used.
    *
    * @param like blocks of the same number and sizes; not looked into
    * @param whole whether blocks must not be divided
@@ -464,13 +469,13 @@ public final class Engine implements Workers {
         });
   }
 
-  /** Takes the sum of the rows of a block, from the start of the storage on. */
+  /** Receives the sum of the rows of a block, from the start of the storage on. */
   public interface BlockSum {
     void accept(int block, Storage sum);
   }
 
   /**
-   * The sum of the rows of each block, made in memory of the worker that takes it.
+   * Computes the sum of the rows of each block, in memory of its worker.
    *
    * @param blocks how many blocks there are
    */
@@ -548,7 +553,7 @@ public final class Engine implements Workers {
         });
   }
 
-  /** Takes the first chunk of each block whose first chunk is in [begin, end). */
+  /** Passes on the first chunk of each block whose first chunk is in [begin, end). */
   private static void forEachBlock(GemmSchedule schedule, int begin, int end, IntConsumer taker) {
     for (int c = begin; c < end; c++) {
       if (c == 0 || schedule.writeBlock(c - 1) != schedule.writeBlock(c)) {
@@ -558,8 +563,8 @@ public final class Engine implements Workers {
   }
 
   /**
-   * Runs what takes an exponential of each of the n elements of the rows of a schedule: a softmax,
-   * or a loss.
+   * Runs an operation with an exponential for each of the n elements of the rows of a schedule: a
+   * softmax, or a loss.
    *
    * @param body takes a range of chunks
    */

@@ -80,14 +80,14 @@ final class JavaActivations {
     return z < 0 ? below : 1 - below;
   }
 
-  /** The argument below which the sum is used, and above it the fraction. */
+  /** The argument up to which the sum is used, and from which on the fraction. */
   private static final double MIDDLE = 2.5;
 
   private static final int FRACTION_TERMS = 60;
 
   /**
-   * erfc(x) for x >= 0: by the sum of erf's terms that are all positive (Abramowitz and Stegun,
-   * 7.1.6), or by the continued fraction (7.1.14), to 1e-12 of it or better.
+   * Returns erfc(x) for x >= 0: by the sum of erf's terms that are all positive (Abramowitz and
+   * Stegun, 7.1.6), or by the continued fraction (7.1.14), with a relative error of at most 1e-12.
    */
   private static double complementaryError(double x) {
     if (x < MIDDLE) {

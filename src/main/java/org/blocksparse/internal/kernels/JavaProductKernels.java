@@ -76,7 +76,7 @@ final class JavaProductKernels implements ProductKernels {
     }
   }
 
-  /** Rounds columns of a row, from that of a group on. */
+  /** Rounds columns of a row, from the first column of a group on. */
   private static void roundPart(float[] columns, int firstColumn, RoundedRows rounded, int row) {
     if (rounded.format() == RowFormat.BFLOAT16) {
       byte[] numbers = new byte[2 * Panels.groups(columns.length) * Panels.GROUP_ROWS];
@@ -94,7 +94,8 @@ final class JavaProductKernels implements ProductKernels {
   private static void roundGroups(float[] columns, int firstColumn, RoundedRows rounded, int row) {
     byte[] codes = new byte[Panels.GROUP_ROWS];
     for (int first = 0; first < columns.length; first += Panels.GROUP_ROWS) {
-      float[] group = Arrays.copyOfRange(columns, first, first + Panels.GROUP_ROWS); // with zeros
+      float[] group =
+          Arrays.copyOfRange(columns, first, first + Panels.GROUP_ROWS); // padded with zeros
       float largest = largest(group, 0x1p-119f);
       float factor = 127 / largest;
       boolean finite = Float.isFinite(largest);
@@ -128,7 +129,7 @@ final class JavaProductKernels implements ProductKernels {
     rounded.putScale(row, 0, finite ? largest / top : Float.NaN);
   }
 
-  /** The largest magnitude, or what it is at least; NaN if a number is. */
+  /** Returns the largest magnitude, at least {@code least}; NaN if a number is. */
   private static float largest(float[] numbers, float least) {
     float largest = least;
     for (float x : numbers) {
@@ -206,7 +207,7 @@ final class JavaProductKernels implements ProductKernels {
     }
   }
 
-  /** Column q of the row at a position of a chunk. */
+  /** Returns column q of the row at a position of a chunk. */
   private static float sum(PackedActivation of, int chunk, int position, int q) {
     GemmSchedule schedule = of.schedule();
     int block = schedule.writeBlock(chunk);

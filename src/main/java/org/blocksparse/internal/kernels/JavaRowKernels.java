@@ -16,7 +16,7 @@ final class JavaRowKernels implements RowKernels {
   /** Eight times the root of the largest float; see {@code optimizer_steps.inl}. */
   private static final double LARGEST_MEAN = 0x1p67;
 
-  /** The root of what a square loses at most where floats end. */
+  /** The root of the largest loss of a square by underflow. */
   private static final float LEAST_EPSILON = 0x1p-75f;
 
   private interface LogitsBody {
@@ -55,7 +55,7 @@ final class JavaRowKernels implements RowKernels {
                     : (scale == null ? 1 : scale.getFloat(row))
                         * (softmax == null ? sigmoid(z) : softmax.probability(z));
             float nearest = FloatRange.nearestFinite(value);
-            // 0 where the cast makes -0, so that what is equally likely is so by its bits.
+            // The sum is 0 if the cast gives -0, so that equal probabilities have equal bits.
             c.put(row, q, softmax == null ? nearest + 0.0f : nearest);
           }
           for (int q = v; q < of.n(); q++) {
@@ -100,7 +100,7 @@ final class JavaRowKernels implements RowKernels {
       if (wanted != 0) {
         loss -= wanted * softmax.logProbability(logit);
       }
-      // A difference from 1 would lose what the target lacks.
+      // A difference from 1 would lose precision for the target.
       double gradient =
           isTarget
               ? smoothing - share - softmax.lacking(logit)
@@ -130,7 +130,7 @@ final class JavaRowKernels implements RowKernels {
     return JavaActivations.value(Activation.SIGMOID, z);
   }
 
-  /** log(1 + exp(z)). */
+  /** Returns log(1 + exp(z)). */
   private static double softplus(double z) {
     return Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
   }
@@ -232,7 +232,7 @@ final class JavaRowKernels implements RowKernels {
     for (long at = offset; at < offset + count; at++) {
       double before = w.getFloat(at);
       double gradient = (double) scale * g.getFloat(gOffset + at - offset);
-      if (rule.decay() != 0) { // 0 times an infinite weight is no number
+      if (rule.decay() != 0) { // 0 times an infinite weight is NaN
         gradient += rule.decay() * before;
       }
       double change =
@@ -387,7 +387,7 @@ final class JavaRowKernels implements RowKernels {
     void take(int bag, Storage sum);
   }
 
-  /** Gives the sum of each of bags [begin, end) to what takes it. */
+  /** Passes the sum of each of the bags [begin, end) on. */
   private static void forEachSum(BagSteps of, int begin, int end, SumTaker taker) {
     int n = of.n();
     TableRows summands = new TableRows(of.a());

@@ -9,10 +9,9 @@ import org.blocksparse.internal.binding.NativeLibrary;
 import org.blocksparse.internal.binding.NativeMemory;
 
 /**
- * The few primitives that everything else is made of, on operands that were checked: ranges of the
- * chunks of a schedule, on the calling thread. The C header ({@code
- * native/include/blocksparse/blocksparse.h}) describes each, operand by operand, at the function of
- * the same name.
+ * The few primitives of all operations, on checked operands: ranges of the chunks of a schedule, on
+ * the calling thread. The C header ({@code native/include/blocksparse/blocksparse.h}) describes
+ * each, operand by operand, at the function of the same name.
  *
  * <p>Implementations keep no state and may be called from any number of threads.
  *

@@ -5,10 +5,10 @@ import org.blocksparse.internal.binding.Blocksparse;
 
 /** The function from the logits of a level to probabilities. */
 public enum Link {
-  /** Exactly one of the level's things is there: softmax. */
+  /** Exactly one element of the level applies: softmax. */
   SOFTMAX(Blocksparse.BLOCKSPARSE_SOFTMAX),
 
-  /** Each of them is there or not, whatever the others are: the logistic function. */
+  /** Each element applies or not, independently: the logistic function. */
   LOGISTIC(Blocksparse.BLOCKSPARSE_LOGISTIC);
 
   private final int code;

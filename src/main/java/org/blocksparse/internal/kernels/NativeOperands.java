@@ -21,7 +21,7 @@ import org.blocksparse.internal.weights.Blocks;
  * field by field, in the order of the header, and named by its address.
  */
 final class NativeOperands implements AutoCloseable {
-  /** Elements of four bytes, more than all structs of any call need. */
+  /** The elements of four bytes, more than all structs of any call need. */
   private static final int ELEMENTS = 128;
 
   private static final SoftPool<NativeOperands> POOL = new SoftPool<>();
@@ -34,7 +34,7 @@ final class NativeOperands implements AutoCloseable {
 
   private NativeOperands() {}
 
-  /** Room for the structs of a call. */
+  /** Borrows room for the structs of a call. */
   static NativeOperands borrow() {
     NativeOperands pooled = POOL.poll();
     return pooled != null ? pooled : new NativeOperands();

@@ -21,7 +21,7 @@ import org.blocksparse.internal.weights.RowFormat;
 
 /** The products of the native library, with one instruction set and one way to multiply. */
 record NativeProductKernels(int isa, int path) implements ProductKernels {
-  /** Null for products that never run on OpenBLAS, which alone needs it. */
+  /** Borrows scratch; null for products that never run on OpenBLAS, which alone needs it. */
   private static Scratch borrowOrNull(long elements) {
     return elements == 0 ? null : Scratch.borrow(elements);
   }
@@ -34,7 +34,9 @@ record NativeProductKernels(int isa, int path) implements ProductKernels {
     return scratch == null ? 0 : scratch.storage().elements();
   }
 
-  /** Elements of scratch memory that a product needs: none if it never runs on OpenBLAS. */
+  /**
+   * Returns the elements of scratch memory that a product needs: 0 if it never runs on OpenBLAS.
+   */
   private long scratch(Blocks w) {
     int type = w.type().code();
     int transposed = w.transposed() ? 1 : 0;

@@ -8,8 +8,8 @@ import org.blocksparse.internal.schedule.GemmSchedule;
 import org.blocksparse.internal.weights.Blocks;
 
 /**
- * A product of rounded rows with packed blocks that goes through an activation and is rounded; see
- * {@link ProductKernels#packedActivation}.
+ * A product of rounded rows with packed blocks, followed by an activation and rounding; see {@link
+ * ProductKernels#packedActivation}.
  *
  * @param a the rows that are read
  * @param bias a row for each written block, or null

@@ -12,10 +12,10 @@ import org.blocksparse.internal.weights.RowFormat;
 import org.blocksparse.internal.weights.StoredWeights;
 
 /**
- * Experts whose weights are packed. Between their two products rows are rounded: a tile of sums
- * goes through the activation while it is in registers and the first-level cache. Rows that are
- * rounded as a whole are floats until all their columns are there. The second product is cut by
- * columns alone, so that one worker adds up all experts of an element, in their order.
+ * Experts with packed weights. Rows are rounded between their two products: a tile of sums goes
+ * through the activation while it is in registers and the first-level cache. Rows that are rounded
+ * as a whole stay floats until all their columns are complete. The second product is cut by columns
+ * alone, so that one worker adds up all experts of an element, in their order.
  *
  * @param format1 of the rows that the first product reads
  * @param format2 of those that the second one reads
@@ -48,10 +48,10 @@ public record PackedExperts(
    */
   public record Pairs(int k, int[] chosen, int[] sorted, int[] places, Storage gates) {}
 
-  /** Slots of memory, in which experts are while they are needed. */
+  /** Slots of memory that hold experts while they are needed. */
   public interface Slots {
     /**
-     * Waits for experts of the next pairs; those of earlier pairs are not needed any more.
+     * Waits for experts of the next pairs, and releases those of earlier pairs.
      *
      * @return the end of the pairs from begin on whose experts are in slots: end at most, and more
      *     than begin if there are any
@@ -86,8 +86,7 @@ public record PackedExperts(
       do {
         int end = Math.min(pairs.sorted.length, begin + most);
         boolean add = accumulate || begin > 0;
-        // The pairs of the call decide, not the experts that are in slots: tiles have bits of their
-        // own.
+        // The pairs of the call decide, not the experts in slots: tiles give other bits.
         boolean gathered =
             mayGather(engine)
                 && ExpertSchedules.haveRows(
@@ -123,7 +122,8 @@ public record PackedExperts(
   }
 
   /**
-   * Runs as many experts at a time as are in slots; biases first, as the second product adds them.
+   * Runs as many experts at a time as there are in slots; biases first, as the second product adds
+   * to them.
    */
   private void run(
       Engine engine,

@@ -25,10 +25,10 @@ public interface ProductKernels {
    */
   boolean readsRowsInOrder();
 
-  /** Columns [columnBegin, columnEnd) of the rows of c that chunks [begin, end) write. */
+  /** Computes columns [columnBegin, columnEnd) of the rows of c that chunks [begin, end) write. */
   void blockGemm(BlockProduct product, int begin, int end, int columnBegin, int columnEnd);
 
-  /** Rounds rows [begin, end) of a, which are as many as the rounded ones. */
+  /** Rounds rows [begin, end) of a, which has as many rows as the result. */
   void roundRows(int begin, int end, Rows a, RoundedRows rounded);
 
   /** Computes what {@link #blockGemm} does; columns are cut between panels. */
@@ -42,12 +42,13 @@ public interface ProductKernels {
   void packedActivation(
       PackedActivation activation, int begin, int end, int columnBegin, int columnEnd);
 
-  /** Rows [rowBegin, rowEnd) of the blocks of o at places [begin, end) of the schedule. */
+  /** Computes rows [rowBegin, rowEnd) of the blocks of o at places [begin, end) of the schedule. */
   void blockOuter(OuterProduct product, int begin, int end, int rowBegin, int rowEnd);
 
   /**
-   * A step of gradient descent of a block, and the gradient of the rows that were multiplied by it:
-   * {@link #blockGemm} of all columns, then {@link #blockOuter}, with the same bits.
+   * Makes a step of gradient descent of a block, and computes the gradient of the rows that were
+   * multiplied by it: {@link #blockGemm} of all columns, then {@link #blockOuter}, with the same
+   * bits.
    *
    * @param gradient of the rows y of the step, with its blocks transposed
    * @param begin the first chunk of the block; end is that after the last
@@ -59,6 +60,6 @@ public interface ProductKernels {
     blockOuter(step, block, block + 1, 0, step.o().inSize());
   }
 
-  /** Row j of o gets alpha times the sum of the rows of y that those of the chunks name for j. */
+  /** Adds to row j of o alpha times the sum of the rows of y that its chunks name. */
   void blockSum(RowSums sums, int begin, int end);
 }

@@ -10,15 +10,15 @@ import org.blocksparse.internal.weights.WeightType;
 
 /**
  * Rows of bfloat16, or of int8 with scales: the ROUNDED ROWS of the C header, which products with
- * packed weights read. Of all rows of int8, the codes come first, then the scales, then the sums of
- * codes that native kernels need.
+ * packed weights read. For int8, the codes of all rows come first, then the scales, then the sums
+ * of codes that native kernels need.
  *
  * @param format one of these; or FLOATS, for rows that are to be rounded as a whole
  * @param count the number of rows
  * @param size of a row
  */
 public record RoundedRows(Storage storage, RowFormat format, long count, int size) {
-  /** Groups whose products are whole numbers of 32 bits. */
+  /** The groups whose products fit 32 bits. */
   static final int PIECE_GROUPS = 2048;
 
   private static final int LINE = 64;

@@ -12,27 +12,29 @@ import org.blocksparse.internal.sparse.SparseChunks;
  * optimizers; see {@link Kernels}. A new rule is one more {@link Optimizer.Kind}.
  */
 public interface RowKernels {
-  /** The rows that chunks [begin, end) write become probabilities, in place. */
+  /** Replaces the rows that chunks [begin, end) write by probabilities, in place. */
   void probabilities(Probabilities of, int begin, int end);
 
   /**
-   * The rows of logits that chunks [begin, end) write become the gradients of their cross
+   * Replaces the rows of logits that chunks [begin, end) write by the gradients of their cross
    * entropies, in place.
    */
   void crossEntropy(CrossEntropy of, int begin, int end);
 
-  /** The rows of a that are selected become gate * f(z). */
+  /** Computes gate * f(z) for the selected rows of a. */
   void activation(RowSelection rows, ActivationInput input, Rows a);
 
-  /** The gradients of {@link #activation}: with respect to z, and to the gate if it is wanted. */
+  /**
+   * Computes the gradients of {@link #activation}: with respect to z, and to the gate if requested.
+   */
   void activationGradient(RowSelection rows, ActivationGradient of);
 
-  /** The Euclidean length of the first {@code count} elements. */
+  /** Returns the Euclidean norm of the first {@code count} elements. */
   float norm(long count, Storage x);
 
   /**
-   * One step by a rule: elements [offset, offset + count) of w, and of its moments, follow the
-   * gradient {@code scale * g + decay * w}.
+   * Makes one step by a rule: elements [offset, offset + count) of w, and of its moments, follow
+   * the gradient {@code scale * g + decay * w}.
    *
    * @param g the gradient, from element {@code gOffset} on
    * @param number of this step of the elements, from 1 on; looked at where the rule counts them
@@ -50,14 +52,14 @@ public interface RowKernels {
   /** Adds alpha times the first {@code count} elements of g to those of w. */
   void add(float alpha, long count, Storage g, Storage w);
 
-  /** The rows of c for bags [begin, end). */
+  /** Computes the rows of c for bags [begin, end). */
   void bagSum(BagSums sums, int begin, int end);
 
-  /** The products of the entries of bags [begin, end). */
+  /** Computes the products of the entries of bags [begin, end). */
   void bagDot(BagDots dots, int begin, int end);
 
   /**
-   * The sum of each of bags [begin, end) is the gradient of one row of w, which makes a step.
+   * Makes a step of one row of w for each of the bags [begin, end), whose sum is its gradient.
    *
    * @param rule its {@link Optimizer#maxNorm} clips the gradient of each row
    */
@@ -67,7 +69,8 @@ public interface RowKernels {
   void bagAdd(float alpha, BagSteps sums, int begin, int end);
 
   /**
-   * The product of a bag with a chunk of sparse weights, and its biases, from the start of c on.
+   * Computes the product of a bag with a chunk of sparse weights, plus its biases, from the start
+   * of c on.
    *
    * @param firstOutput of the chunk
    * @param n how many outputs the chunk has

@@ -6,15 +6,15 @@ import org.blocksparse.internal.memory.Rows;
 /**
  * The softmax of one row of logits, in double.
  *
- * <p>One of the largest logits is kept out of the sum of the exponentials, whose relative error so
- * is small however close to 1 a probability is. Elsewhere only numbers of one sign are added.
+ * <p>One of the largest logits is left out of the sum of the exponentials, so that its relative
+ * error is small however close to 1 a probability is. Elsewhere only numbers of one sign are added.
  *
  * @param max the largest logit; NaN if one is NaN
  * @param rest the sum of exp(logit - max) over all logits but one of the largest, which has 1
  * @param logSum log(1 + rest)
  */
 public record RowSoftmax(double max, double rest, double logSum) {
-  /** The softmax of the first {@code count} elements of a row. */
+  /** Returns the softmax of the first {@code count} elements of a row. */
   public static RowSoftmax of(Rows logits, long row, int count) {
     int largest = 0;
     double max = Double.NEGATIVE_INFINITY;

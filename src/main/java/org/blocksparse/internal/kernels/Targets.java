@@ -15,7 +15,7 @@ import org.blocksparse.internal.sparse.Bags;
  */
 public record Targets(
     Storage target, float smoothing, Storage prior, Bags positives, Storage weights) {
-  /** One element of each row. */
+  /** Returns targets of one element for each row. */
   public static Targets single(Storage target, float smoothing, Storage prior, Storage weights) {
     return new Targets(target, smoothing, prior, null, weights);
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Schedules say what is computed, the scheduler on which threads, kernels how. Nothing here knows
- * tensors or checks arguments: that is done above.
+ * Schedules define what is computed, the scheduler on which threads, and kernels how. Tensors and
+ * the checks of arguments are in the layers above.
  *
  * <table>
  *   <caption>Words</caption>

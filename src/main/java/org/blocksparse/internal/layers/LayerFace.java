@@ -2,8 +2,8 @@
 package org.blocksparse.internal.layers;
 
 /**
- * The superclass of layers that users see. It holds what inner code receives of a layer; see {@link
- * SavedLayer#of}.
+ * The superclass of layers that users see. It holds the inner layer that internal code receives;
+ * see {@link SavedLayer#of}.
  *
  * @param <L> what inner code receives
  */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What inner code receives of layers: a layer that users see extends {@link
- * org.blocksparse.internal.layers.LayerFace}, which holds it.
+ * The inner layers that internal code receives: a layer that users see extends {@link
+ * org.blocksparse.internal.layers.LayerFace}, which holds its inner layer.
  */
 package org.blocksparse.internal.layers;

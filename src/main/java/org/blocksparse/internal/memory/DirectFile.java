@@ -24,7 +24,7 @@ public final class DirectFile implements AutoCloseable {
 
   private final FileChannel channel;
 
-  /** The number of bytes that positions and lengths of reads are multiples of. */
+  /** The alignment of positions and lengths of reads, in bytes. */
   private final int alignment;
 
   private DirectFile(FileChannel channel, int alignment) {

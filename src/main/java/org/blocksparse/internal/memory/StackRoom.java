@@ -8,9 +8,10 @@ package org.blocksparse.internal.memory;
  */
 public final class StackRoom {
   /**
-   * Before each native call, the JVM itself checks for the 20 pages that it reserves behind the
-   * stack. Native code needs up to 66,000 bytes, mostly for rounded rows and a panel of weights. On
-   * Windows there are 7 or 8 pages, about 30,000 bytes, where native code needs up to 59,000.
+   * Whether the JVM reserves enough stack for native code. Before each native call, the JVM itself
+   * checks for the 20 pages that it reserves behind the stack. Native code needs up to 66,000
+   * bytes, mostly for rounded rows and a panel of weights. On Windows there are 7 or 8 pages, about
+   * 30,000 bytes, where native code needs up to 59,000.
    */
   private static final boolean RESERVES_ENOUGH =
       !System.getProperty("os.name").startsWith("Windows");

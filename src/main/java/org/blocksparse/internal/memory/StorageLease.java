@@ -4,11 +4,11 @@ package org.blocksparse.internal.memory;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Keeps the memory of an operation's operands from going while the operation runs. */
+/** Keeps the memory of an operation's operands alive while the operation runs. */
 public class StorageLease implements AutoCloseable {
   private final List<Storage> held = new ArrayList<>(8);
 
-  /** Memory that must not go, but is not read. */
+  /** Memory that must stay, but is not read. */
   private final List<Storage> unread = new ArrayList<>(0);
 
   /**
@@ -20,7 +20,7 @@ public class StorageLease implements AutoCloseable {
     return storage == null || (storage.acquire() && held.add(storage));
   }
 
-  /** As {@link #tryHold}, for memory that the operation does not read. */
+  /** Does what {@link #tryHold} does, for memory that the operation does not read. */
   protected final boolean tryHoldUnread(Storage storage) {
     return storage.acquire() && unread.add(storage);
   }

@@ -4,9 +4,9 @@ package org.blocksparse.internal.schedule;
 import org.blocksparse.internal.memory.Scratch;
 
 /**
- * The schedules of both products of a mixture of experts, of pairs of samples and experts that are
- * sorted by expert. Between the products, row i belongs to pair i: the rows of an expert follow
- * each other. The memory is borrowed, so that in steady state nothing is allocated off the heap.
+ * The schedules of both products of a mixture of experts, for pairs of samples and experts, sorted
+ * by expert. Between the products, row i belongs to pair i: the rows of an expert follow each
+ * other. The memory is borrowed, so that in steady state nothing is allocated off the heap.
  */
 public final class ExpertSchedules implements AutoCloseable {
   private final int pairs;
@@ -16,7 +16,7 @@ public final class ExpertSchedules implements AutoCloseable {
   private final GemmSchedule down;
 
   /**
-   * Schedules of pairs [begin, end).
+   * Makes the schedules of pairs [begin, end).
    *
    * @param batch how many samples there are
    * @param chosen (batch, k): the expert of each pair
@@ -78,7 +78,7 @@ public final class ExpertSchedules implements AutoCloseable {
     return end - begin >= (long) least * experts;
   }
 
-  /** One chunk of all samples, with a segment for each expert. */
+  /** Plans one chunk of all samples, with a segment for each expert. */
   private static int[] sums(
       GemmSchedule.Layout layout, int k, int[] chosen, int[] sorted, int begin, int end) {
     int[] packed = new int[layout.arrayLength()];
@@ -113,17 +113,23 @@ public final class ExpertSchedules implements AutoCloseable {
     return pairs;
   }
 
-  /** Row i is the sample of pair i times the block of its expert; a chunk has one expert. */
+  /**
+   * Returns the first schedule: row i is the sample of pair i times the block of its expert; a
+   * chunk has one expert.
+   */
   public GemmSchedule up() {
     return up;
   }
 
-  /** Each sample is the sum of the rows of its pairs times the blocks of their experts. */
+  /**
+   * Returns the second schedule: each sample is the sum of the rows of its pairs times the blocks
+   * of their experts.
+   */
   public GemmSchedule down() {
     return down;
   }
 
-  /** Returns the memory. */
+  /** Releases the memory. */
   @Override
   public void close() {
     ofUp.close();

@@ -25,15 +25,15 @@ import org.blocksparse.internal.memory.Storage;
  */
 public final class GemmSchedule implements AutoCloseable {
   /**
-   * Rows of a chunk. Large enough that reading a block is cheap against using it, small enough that
-   * a block that half of the samples select is shared among the workers. As many as the kernels
-   * take at once.
+   * The rows of a chunk: enough that reading a block is cheap beside using it, and few enough that
+   * a block that half of the samples select is shared among the workers. It is the number that
+   * kernels take at once.
    */
   static final int MAX_CHUNK_ROWS = Blocksparse.BLOCKSPARSE_CHUNK_ROWS;
 
   /**
-   * Rows of a chunk where many rows are written for a block and read for many. A chunk reads each
-   * of those, so that more rows are needed to make up for it.
+   * The rows of a chunk if many rows are written for a block and read for many. A chunk reads each
+   * of those blocks, which more rows compensate.
    */
   static final int MAX_SORTED_CHUNK_ROWS = Blocksparse.BLOCKSPARSE_SORTED_CHUNK_ROWS;
 
@@ -139,7 +139,7 @@ public final class GemmSchedule implements AutoCloseable {
     this.packed.putInts(0, packed, 0, packed.length);
   }
 
-  /** A schedule over what is packed already. */
+  /** Wraps packed memory as a schedule. */
   GemmSchedule(Storage packed, Layout layout) {
     this.packed = packed;
     this.layout = layout;
@@ -194,13 +194,13 @@ public final class GemmSchedule implements AutoCloseable {
     private final SampleWindows read;
     private final int readBlocks;
 
-    /** Rows written, by block; and for each chunk the first of its own. */
+    /** The rows written, by block, and the first row of each chunk. */
     private final int[] row;
 
     private final int[] rowStart;
     private final int chunks;
 
-    /** The chunk of each row, and its place there. */
+    /** The chunk of each row, and its place in it. */
     private final int[] chunkOf;
 
     private final int[] positionInChunk;
@@ -216,8 +216,8 @@ public final class GemmSchedule implements AutoCloseable {
       this.read = read;
       this.readBlocks = readBlocks;
       // If a block has more rows than a chunk (one input block that all samples share), samples are
-      // sorted by the first block that they read: each chunk would else read every block, for a row
-      // or two.
+      // sorted by the first block that they read: otherwise each chunk would read every block, for
+      // a row or two.
       boolean sorted =
           readBlocks > 1
               && read.elements() > 0
@@ -251,7 +251,7 @@ public final class GemmSchedule implements AutoCloseable {
       return Arrays.copyOf(starts, count + 1);
     }
 
-    /** Each chunk has room for the pairs of its rows. */
+    /** Assigns rows to chunks, each with room for the pairs of its rows. */
     private void assignRows() {
       int pairs = 0;
       for (int c = 0; c < chunks; c++) {
@@ -265,7 +265,10 @@ public final class GemmSchedule implements AutoCloseable {
       chunkPairs[chunks] = pairs;
     }
 
-    /** Rows read are taken by block, so that the pairs of a chunk are sorted by it. */
+    /**
+     * Assigns pairs to chunks; rows read are taken by block, so that the pairs of a chunk are
+     * sorted by it.
+     */
     private void assignPairs(int[] sample) {
       int[] byBlock = RadixSort.sort(read.blocks(), readBlocks, read.elementsOf(sample));
       int[] next = Arrays.copyOf(chunkPairs, chunks);
@@ -277,8 +280,8 @@ public final class GemmSchedule implements AutoCloseable {
             && read.block(byBlock[runEnd]) == read.block(byBlock[q])) {
           runEnd++;
         }
-        // A run is a block that the sample selects more than once. Taking the rows written in the
-        // outer loop keeps the repeats of each next to each other, as kernels require.
+        // A run is a block that the sample selects more than once. The outer loop takes the rows
+        // written, which keeps the repeats of each next to each other, as kernels require.
         for (int written = write.begin(reading); written < write.end(reading); written++) {
           int c = chunkOf[written];
           for (int i = q; i < runEnd; i++) {
@@ -339,7 +342,9 @@ public final class GemmSchedule implements AutoCloseable {
     }
   }
 
-  /** The end of the rows, from position {@code begin} of an order by block on, of one block. */
+  /**
+   * Returns the end of the rows of one block, from position {@code begin} of an order by block on.
+   */
   static int sameBlockEnd(int[] blocks, int[] order, int begin, int limit) {
     int end = begin + 1;
     while (end < limit && blocks[order[end]] == blocks[order[begin]]) {
@@ -385,7 +390,7 @@ public final class GemmSchedule implements AutoCloseable {
     return layout.rows;
   }
 
-  /** Runs of pairs of a chunk that read the same block. */
+  /** Returns the runs of pairs of a chunk that read the same block. */
   public int segments() {
     return layout.segments;
   }
@@ -437,7 +442,7 @@ public final class GemmSchedule implements AutoCloseable {
     return packed.getInt(layout.pairWrite() + pair);
   }
 
-  /** The end of the chunks, from {@code chunk} on, that write for the same block. */
+  /** Returns the end of the chunks, from {@code chunk} on, that write for the same block. */
   public int sameBlockEnd(int chunk) {
     int end = chunk + 1;
     while (end < layout.chunks && writeBlock(end) == writeBlock(chunk)) {

@@ -11,11 +11,11 @@ import java.util.concurrent.locks.LockSupport;
 /**
  * The library's own threads, which help operations: daemons, one fewer than there are processors.
  *
- * <p>To wake a thread takes tens of microseconds, longer than many an operation. So a helper spins
- * after an operation, for as long as the operation says, and then parks. If it says as long as
- * waking takes, spinning and waking together cost at most twice as much as the better of the two,
- * whenever the next operation begins (Karlin, Manasse, McGeoch, Owicki, 1994). A helper that has
- * spun yields the processor now and then; where others compete for it, it parks.
+ * <p>Waking a thread takes tens of microseconds, longer than many operations. So a helper spins
+ * after an operation, for a time that the operation sets, and then parks. If that time is as long
+ * as waking takes, spinning and waking together cost at most twice as much as the better of the
+ * two, whenever the next operation begins (Karlin, Manasse, McGeoch, Owicki, 1994). A helper that
+ * has spun yields the processor now and then; where others compete for it, it parks.
  *
  * <p>A helper that nothing has needed for some seconds ends, so that the class loader of the
  * library can be unloaded; the next operation starts another one.
@@ -23,7 +23,7 @@ import java.util.concurrent.locks.LockSupport;
 final class HelperThreads {
   /** The work of a helper. */
   interface Task {
-    /** How long the helper spins afterwards. */
+    /** Returns how long the helper spins afterwards. */
     long spinNanos();
 
     /**
@@ -37,13 +37,13 @@ final class HelperThreads {
   /** The time after which a parked helper ends. */
   static final long KEEP_ALIVE_NANOS = 5_000_000_000L;
 
-  /** Rounds of spinning between two looks at the clock: a few microseconds. */
+  /** The rounds of spinning between two readings of the clock: a few microseconds. */
   private static final int ROUNDS = 64;
 
-  /** A longer time between two looks at the clock means that something else ran here. */
+  /** The time between two readings of the clock from which on something else must have run here. */
   private static final long COMPETED_NANOS = 50_000;
 
-  /** The mark, in the place of a task, of a helper that has ended. */
+  /** Stands, in the place of a task, for a helper that has ended. */
   private static final Task ENDED =
       new Task() {
         @Override
@@ -61,12 +61,12 @@ final class HelperThreads {
     BUSY
   }
 
-  /** Helpers are asked in this order: those that are at work may be about to end it. */
+  /** The order in which helpers are asked, including busy ones, which may be about to end. */
   private static final Phase[] ORDER = Phase.values();
 
   private final AtomicReferenceArray<Helper> helpers;
 
-  /** Threads in operations that compete for the processors. */
+  /** The threads in operations that compete for the processors. */
   private final AtomicInteger callers;
 
   HelperThreads(int count, AtomicInteger callers) {
@@ -106,7 +106,7 @@ final class HelperThreads {
       helper.start();
       started = true;
     } catch (OutOfMemoryError e) {
-      // No more threads: the caller works alone.
+      // No thread can start: the caller works alone.
     } finally {
       if (!started) {
         helper.mail.set(ENDED);
@@ -135,7 +135,7 @@ final class HelperThreads {
     Helper(int number, Task first) {
       super(null, null, "blocksparse-helper-" + number, 0, false);
       setDaemon(true);
-      // The loader of the caller may be one that comes and goes.
+      // The class loader of the caller may be temporary.
       setContextClassLoader(ClassLoader.getSystemClassLoader());
       mail = new AtomicReference<>(first);
     }
@@ -149,7 +149,7 @@ final class HelperThreads {
       if (!mail.compareAndSet(null, task)) {
         return false;
       }
-      if (phase == Phase.PARKED) { // it sees the task, or this sees that it parks
+      if (phase == Phase.PARKED) { // either it sees the task, or this sees that it parks
         LockSupport.unpark(this);
       }
       return true;
@@ -163,7 +163,7 @@ final class HelperThreads {
         try {
           task.help(beforeLeaving);
         } catch (Throwable e) {
-          // The operation has failed, or the stack has ended; the thread goes on.
+          // The operation has failed, or the stack was exhausted; the thread continues.
         }
         phase = Phase.SPINNING;
         task = spin(spinNanos);
@@ -175,7 +175,7 @@ final class HelperThreads {
       }
     }
 
-    @SuppressWarnings("ThreadPriorityCheck") // a hint, which is enough
+    @SuppressWarnings("ThreadPriorityCheck") // only a hint
     private Task spin(long nanos) {
       long start = System.nanoTime();
       long last = start;
@@ -210,7 +210,7 @@ final class HelperThreads {
         long left = KEEP_ALIVE_NANOS - (System.nanoTime() - start);
         if (left > 0) {
           LockSupport.parkNanos(HelperThreads.this, left);
-          Thread.interrupted(); // else parking would return at once
+          Thread.interrupted(); // otherwise parking would return at once
         } else if (mail.compareAndSet(null, ENDED)) {
           return null;
         }

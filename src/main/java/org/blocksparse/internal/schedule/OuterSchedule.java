@@ -32,7 +32,7 @@ public final class OuterSchedule implements AutoCloseable {
   private final Storage packed;
   private final Sizes sizes;
 
-  /** A schedule over what is packed already. */
+  /** Wraps packed memory as a schedule. */
   OuterSchedule(Storage packed, Sizes sizes) {
     this.packed = packed;
     this.sizes = sizes;
@@ -61,7 +61,7 @@ public final class OuterSchedule implements AutoCloseable {
     packed[0] = MAGIC;
     packed[1] = blocks;
     packed[2] = pairs;
-    packed[HEADER + 3 * blocks] = pairs; // where those of the last block end
+    packed[HEADER + 3 * blocks] = pairs; // the end of those of the last block
   }
 
   /**
@@ -72,7 +72,7 @@ public final class OuterSchedule implements AutoCloseable {
    * @param y the block of each row of y, in [0, yBlocks), for as many samples
    */
   public static OuterSchedule of(SampleWindows x, int xBlocks, SampleWindows y, int yBlocks) {
-    // The blocks of x that have rows are numbered in their order: the pairs of each lie together.
+    // The blocks of x that have rows are numbered in their order: the pairs of each are contiguous.
     int[] number = new int[x.elements()];
     int[] next = new int[x.elements()];
     int numbers = 0;
@@ -86,7 +86,7 @@ public final class OuterSchedule implements AutoCloseable {
       number[row] = numbers - 1;
       pairs = Math.addExact(pairs, x.partners(row, y));
     }
-    // Rows of y by block are taken in turn, so that the pairs of a block of x are sorted by it.
+    // Rows of y are taken by block, so that the pairs of a block of x are sorted by it.
     int[] pairX = new int[pairs];
     int[] pairY = new int[pairs];
     for (int row : RadixSort.sort(y.blocks(), yBlocks, y.elementsInOrder())) {
@@ -159,7 +159,7 @@ public final class OuterSchedule implements AutoCloseable {
     return new RowSchedules().outer(rows);
   }
 
-  /** The sizes of the parts that {@link #ofRows} packs. */
+  /** Returns the sizes of the parts that {@link #ofRows} packs. */
   static Sizes sizesOfRows(GemmSchedule rows) {
     int blocks = 0;
     int most = 0;
@@ -171,7 +171,7 @@ public final class OuterSchedule implements AutoCloseable {
     return new Sizes(blocks, rows.rows(), most);
   }
 
-  /** Packs what {@link #ofRows} packs. */
+  /** Packs the schedule of {@link #ofRows}. */
   static void packRows(GemmSchedule rows, Sizes sizes, int[] packed) {
     int blocks = sizes.blocks();
     writeHeader(blocks, rows.rows(), packed);

@@ -12,10 +12,10 @@ import org.blocksparse.internal.memory.GrowingArrays;
 public final class RadixSort {
   private static final int DIGIT_BITS = 11;
 
-  /** The second array, to and from which items move; as long as the longest sort needed. */
+  /** The second array for moving items, as long as the longest sort needed. */
   private int[] spare = new int[0];
 
-  /** The place of the next item of each value of a digit. */
+  /** The place of the next item for each value of a digit. */
   private int[] next = new int[0];
 
   /**

@@ -6,18 +6,18 @@ import org.blocksparse.internal.memory.Storage;
 
 /**
  * Schedules of rows that are given one by one, all read for block 0. Each is made in the memory of
- * the one before, which must not be in use any more and is not to be closed: in steady state
- * nothing is allocated.
+ * the previous one, which must no longer be in use, and must not be closed: in steady state nothing
+ * is allocated.
  */
 public final class RowSchedules implements AutoCloseable {
   private final RadixSort sort = new RadixSort();
   private int[] order = new int[0];
   private int[] packed = new int[0];
 
-  /** Null: not needed yet. */
+  /** The memory of the GEMM schedule; null until needed. */
   private Storage ofGemm;
 
-  /** Null: not needed yet. */
+  /** The memory of the OUTER schedule; null until needed. */
   private Storage ofOuter;
 
   /**
@@ -80,7 +80,7 @@ public final class RowSchedules implements AutoCloseable {
     return new GemmSchedule(ofGemm, layout);
   }
 
-  /** {@link OuterSchedule#ofRows} of a schedule that {@link #gemm} has made. */
+  /** Returns {@link OuterSchedule#ofRows} of a schedule that {@link #gemm} has made. */
   public OuterSchedule outer(GemmSchedule rows) {
     OuterSchedule.Sizes sizes = OuterSchedule.sizesOfRows(rows);
     int length = sizes.length();

@@ -5,13 +5,13 @@ import java.util.Arrays;
 
 /**
  * The blocks that each sample of a batch selects, one sample after the other: the same number for
- * all, or for each its own. Where a sample begins and ends is asked here alone.
+ * all, or a number for each. Only this class knows the begin and the end of a sample.
  */
 public final class SampleWindows {
   private final int batch;
   private final int[] blocks;
 
-  /** The elements of each sample; not used if {@link #begins} is there. */
+  /** The elements of each sample; unused if {@link #begins} exists. */
   private final int length;
 
   /** The first element of each sample and the end of the last; null if all have as many. */
@@ -29,7 +29,7 @@ public final class SampleWindows {
   }
 
   /**
-   * Windows of equal length.
+   * Returns windows of equal length.
    *
    * @param blocks (batch, length): what is selected; not copied
    */
@@ -38,8 +38,8 @@ public final class SampleWindows {
   }
 
   /**
-   * Windows of any length: sample s selects {@code blocks[begins[s]]} to {@code blocks[begins[s +
-   * 1] - 1]}.
+   * Returns windows of any length: sample s selects {@code blocks[begins[s]]} to {@code
+   * blocks[begins[s + 1] - 1]}.
    *
    * @param begins batch + 1, ascending from 0 to the number of blocks; not copied
    * @param blocks what is selected; not copied

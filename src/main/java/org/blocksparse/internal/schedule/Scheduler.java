@@ -29,7 +29,7 @@ public final class Scheduler {
   }
 
   /**
-   * One of the parts of an operation that run one after the other.
+   * A part of an operation; parts run one after the other.
    *
    * @param tasks how many there are
    * @param work multiply-adds of all of them together
@@ -50,7 +50,7 @@ public final class Scheduler {
   /** Multiply-adds that take about as long as waking a thread. */
   private static final long WAKING_WORK = 1 << 20;
 
-  /** Claims for each worker if all tasks were equal. */
+  /** The claims of each worker if all tasks are equal. */
   private static final int CLAIMS_PER_WORKER = 4;
 
   /** Rounds of spinning until other workers finish, before a thread parks or yields. */
@@ -61,8 +61,8 @@ public final class Scheduler {
   private static final int PROCESSORS = Runtime.getRuntime().availableProcessors();
 
   /**
-   * Workers of one operation, however many are allowed and tasks there are: more than could run, so
-   * that it limits only executors without a limit of their own. Each worker is a place in their
+   * The most workers of one operation, for any limit and number of tasks: more than can run, so
+   * that it affects only executors without a limit of their own. Each worker is a place in their
    * queue, or a thread, and the caller does not work before it has asked for all.
    */
   private static final int MOST_WORKERS = Math.max(64, 4 * PROCESSORS);
@@ -72,7 +72,7 @@ public final class Scheduler {
 
   private static final HelperThreads HELPERS = new HelperThreads(PROCESSORS - 1, CALLERS);
 
-  /** The workers of the library, which spin as long as {@link SpinTime} says. */
+  /** The workers of the library, which spin for {@link SpinTime#DEFAULT}. */
   private static final Scheduler COMMON = new Scheduler(null, PROCESSORS, SpinTime.DEFAULT);
 
   /** The executor of helpers; null for threads of the library. */
@@ -128,7 +128,7 @@ public final class Scheduler {
     return (dividend + divisor - 1) / divisor;
   }
 
-  /** The multiply-adds of that many products of rows with blocks. */
+  /** Returns the multiply-adds of that many products of rows with blocks. */
   public static long work(long pairs, int size1, int size2) {
     return pairs * Math.max(1, size1) * Math.max(1, size2);
   }
@@ -215,7 +215,7 @@ public final class Scheduler {
 
   /**
    * A task for an executor or a thread, which may keep it long after the operation has ended, in a
-   * queue behind other work: then it holds nothing any more.
+   * queue behind other work: by then, it holds no references.
    */
   private static final class Helper implements Runnable, HelperThreads.Task {
     private volatile Run<?> operation;
@@ -254,7 +254,7 @@ public final class Scheduler {
     }
   }
 
-  /** One operation. */
+  /** The state of one operation. */
   private static final class Run<S extends Share> {
     private final int tasks;
 
@@ -299,7 +299,7 @@ public final class Scheduler {
             executor.execute(helper);
           }
         } catch (RejectedExecutionException e) {
-          // An executor that is shut down or full: the caller does the work alone.
+          // The executor is shut down or full: the caller does the work alone.
         } catch (Throwable e) {
           // Helpers that have begun by now must not run on when this is thrown.
           fail(e);
@@ -316,7 +316,8 @@ public final class Scheduler {
         throw e;
       }
       if (failure != null) {
-        throw new UndeclaredThrowableException(failure); // of an executor in another language
+        throw new UndeclaredThrowableException(
+            failure); // thrown by an executor in another language
       }
     }
 
@@ -359,7 +360,7 @@ public final class Scheduler {
      *
      * @return false if one has failed
      */
-    @SuppressWarnings("ThreadPriorityCheck") // the wait ends as well if yielding does nothing
+    @SuppressWarnings("ThreadPriorityCheck") // the wait also ends if yielding does nothing
     private boolean awaitBarrier() {
       for (int spin = 0; ran.get() < barrier && failure == null; spin++) {
         if (spin < SPINS) {
@@ -371,7 +372,7 @@ public final class Scheduler {
       return failure == null;
     }
 
-    /** No further task begins. */
+    /** Stops further tasks from beginning. */
     private void fail(Throwable e) {
       failure = e;
       next.set(tasks);

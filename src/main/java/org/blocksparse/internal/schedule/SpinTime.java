@@ -10,7 +10,7 @@ import java.util.concurrent.TimeUnit;
 final class SpinTime {
   static final String PROPERTY = "blocksparse.spin.micros";
 
-  /** About what it costs to wake a thread of an idle processor. */
+  /** About the cost of waking a thread of an idle processor. */
   private static final long WAKING_NANOS = TimeUnit.MICROSECONDS.toNanos(200);
 
   private static final long UNKNOWN = -1;
@@ -19,8 +19,8 @@ final class SpinTime {
   static final SpinTime ZERO = new SpinTime(0);
 
   /**
-   * The time that the system property says. Without it, helpers do not spin under a quota, which
-   * spinning would use up; else about as long as waking takes.
+   * The time of the system property. Without it, helpers do not spin under a CPU quota, which
+   * spinning would use up; otherwise for about as long as waking takes.
    */
   static final SpinTime DEFAULT = new SpinTime(UNKNOWN);
 
@@ -93,7 +93,7 @@ final class SpinTime {
       }
       return false;
     } catch (IOException | RuntimeException e) {
-      return false; // another system, or nothing that may be read
+      return false; // another system, or no permission to read
     }
   }
 

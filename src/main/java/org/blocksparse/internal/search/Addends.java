@@ -5,7 +5,7 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * The scores that other sources add to those of the leader of a search, for one row. The total of
+ * The scores that other sources add to the scores of a search's leader, for one row. The total of
  * an output is
  *
  * <pre>
@@ -38,7 +38,7 @@ final class Addends {
   private int[] slots = new int[0];
   private double[] sparse = new double[0];
 
-  /** For each class, an upper bound of the sparse scores of its allowed outputs. */
+  /** An upper bound of the sparse scores of the allowed outputs of each class. */
   private final double[] bounds;
 
   /** The sparse score of each slot of a class; 0 between calls. */
@@ -47,7 +47,7 @@ final class Addends {
   private final Other[] others;
 
   /**
-   * Outputs that wait for a score of another source, by number, and what else their totals have.
+   * The outputs that wait for a score of another source, by number, and the rest of their totals.
    */
   private int[] waiting = new int[0];
 
@@ -55,19 +55,20 @@ final class Addends {
   private double[] sparseOfWaiting = new double[0];
   private int waitingCount;
 
-  /** Slots of a class whose scores in others are not known. */
+  /** The slots of a class whose scores in others are unknown. */
   private final int[] unknownSlots;
 
   private final int[] oneOutput = new int[1];
   private final float[] oneTotal = new float[1];
 
-  /** The numbers of those that wait, by upper bounds of their totals. */
+  /** The numbers of the waiting outputs, by upper bounds of their totals. */
   private final LongHeap byBound = new LongHeap().reset(new long[0], 0, 0);
 
   private boolean isUndefined;
 
   /**
-   * The highest score that was too low to change the ranking without a sparse score; NaN: none was.
+   * The highest score that was too low to change the ranking without a sparse score; NaN if there
+   * was none.
    */
   private float excluded = Float.NaN;
 
@@ -75,7 +76,7 @@ final class Addends {
   private float excludedTotal;
 
   /**
-   * Addends of a row.
+   * Begins the addends of a row.
    *
    * @param scale of the scores of the search
    * @param others which have begun the row; they are added from the last one on
@@ -105,9 +106,7 @@ final class Addends {
     }
   }
 
-  /**
-   * Collects the outputs that have a sparse score, in {@code slots}; returns how many there are.
-   */
+  /** Collects the outputs that have a sparse score in {@code slots}. Returns their number. */
   private int collect(int row, SparseScores scores) {
     int[] size = new int[1];
     scores.forEach(
@@ -115,7 +114,7 @@ final class Addends {
     return size[0];
   }
 
-  /** Collects the outputs of a chunk after others; returns how many there are with these. */
+  /** Collects the outputs of a chunk after others. Returns their number together. */
   private int collect(int before, int first, double[] sums, int n) {
     if (before + n > slots.length) {
       slots = Arrays.copyOf(slots, 2 * (before + n));
@@ -200,7 +199,7 @@ final class Addends {
     return isUndefined;
   }
 
-  /** An upper bound of what is added to the score of an allowed output of a class. */
+  /** Returns an upper bound of what is added to the score of an allowed output of a class. */
   double bound(int classNumber) {
     return withBoundOfClass(bounds[classNumber], classNumber);
   }
@@ -251,7 +250,7 @@ final class Addends {
     return isLower;
   }
 
-  /** The total of a score and what is added to it. */
+  /** Returns the total of a score and an addend. */
   float total(float score, double added) {
     return (float) (scale.of(score) + added);
   }
@@ -275,8 +274,8 @@ final class Addends {
   }
 
   /**
-   * The total of an output without a positive sparse score; or an upper bound that cannot change
-   * the ranking, which most have, and which saves their exponentials.
+   * Returns the total of an output without a positive sparse score; or an upper bound that cannot
+   * change the ranking, which most have, and which saves their exponentials.
    */
   private float boundedTotal(float score, double added, Candidates found) {
     if (score <= excluded) {
@@ -311,7 +310,7 @@ final class Addends {
     int unknown = 0;
     for (int q = begin; q < end; q++) {
       int output = members[q];
-      // The bound of the class rules out most.
+      // The bound of the class excludes most.
       if (found.isDone(total(scores[q], withBoundOfClass(ofSlots[q], classNumber)))
           || found.isDone(total(scores[q], withBound(ofSlots[q], output)))) {
         continue;
@@ -322,7 +321,7 @@ final class Addends {
         unknownSlots[unknown++] = q;
       }
     }
-    for (int i = 0; i < unknown; i++) { // after those that are known, which rule out many
+    for (int i = 0; i < unknown; i++) { // after the known ones, which exclude many
       int q = unknownSlots[i];
       float bound = total(scores[q], withBound(ofSlots[q], members[q]));
       if (!found.isDone(bound)) {

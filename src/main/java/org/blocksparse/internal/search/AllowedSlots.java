@@ -5,9 +5,9 @@ import java.util.Arrays;
 import java.util.stream.IntStream;
 
 /**
- * The outputs that may be found for one row, by class and slot.
+ * The outputs that are allowed for one row, by class and slot.
  *
- * <p>A search opens few classes, and looks only at the slots of those.
+ * <p>A search opens few classes, and reads only their slots.
  */
 public abstract sealed class AllowedSlots {
   final ClassTable table;
@@ -31,12 +31,12 @@ public abstract sealed class AllowedSlots {
     return new Both(this, other);
   }
 
-  /** Takes slots [begin, end) of a class, all of which are allowed. */
+  /** Receives slots [begin, end) of a class, all of which are allowed. */
   public interface Run {
     void accept(int begin, int end);
   }
 
-  /** The allowed slots of a class, ascending, as few runs as there are. */
+  /** Passes on the allowed slots of a class, ascending, in as few runs as possible. */
   public final void forEachRun(int classNumber, Run run) {
     int[] runs = runs(classNumber);
     for (int i = 0; i < runs.length; i += 2) {
@@ -62,7 +62,7 @@ public abstract sealed class AllowedSlots {
   abstract int[] runs(int classNumber);
 
   private static final class Listed extends AllowedSlots {
-    /** True if only the listed slots are allowed; false if all others are. */
+    /** Whether only the listed slots are allowed; otherwise all others are. */
     private final boolean only;
 
     private final SlotList list;
@@ -75,7 +75,7 @@ public abstract sealed class AllowedSlots {
 
     /** Returns whether all outputs of a class are listed. */
     private boolean isFull(int classNumber) {
-      // Nearly all classes need no look at the table.
+      // Nearly all classes are decided without the table.
       return list.count(classNumber) > 0 && list.isFull(classNumber, table.size(classNumber));
     }
 

@@ -6,7 +6,7 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * The outputs of one row that were found so far and may be in its ranking.
+ * The outputs of one row found so far that may be in its ranking.
  *
  * <p>Each is one long, its log probability above its number, such that ascending longs are
  * descending ranks: by probability, then by number. Where log probabilities are divided, each also
@@ -17,19 +17,19 @@ import java.util.Map;
  * logarithm of k. The others are lists, which {@link #finish} sorts.
  */
 public abstract sealed class Candidates {
-  /** Makes the candidates of a row, of which the logarithm of what is allowed is given. */
+  /** Makes the candidates of a row, given the logarithm of the allowed probability. */
   public interface Maker {
     Candidates make(double logAllowed);
   }
 
-  /** More than the rounding of log probabilities can add, relatively. */
+  /** A bound on the relative rounding errors of log probabilities. */
   private static final double ROUNDING = 0x1p-16;
 
   long[] found;
   int size;
   private final double logAllowed;
 
-  /** The quotient of each output that was found; null where nothing is divided. */
+  /** The quotient of each output found; null if nothing is divided. */
   private final Map<Integer, Float> quotients;
 
   private boolean undefined;
@@ -50,8 +50,8 @@ public abstract sealed class Candidates {
   }
 
   /**
-   * All whose log probability, divided so, is at least {@code threshold}, a float as it is: else
-   * what is as likely as is asked for would be left out where it is rounded down.
+   * Returns all outputs whose divided log probability is at least {@code threshold}, a float:
+   * otherwise an output exactly at the threshold would be lost when it is rounded down.
    */
   public static Candidates atLeast(float threshold, double logAllowed) {
     return new AtLeast(threshold, logAllowed);
@@ -67,8 +67,8 @@ public abstract sealed class Candidates {
   }
 
   /**
-   * Offers outputs [begin, end) of a class with their log probabilities, and these divided. Where
-   * one is NaN, nothing can be said of the row: there is no ranking.
+   * Offers outputs [begin, end) of a class with their log probabilities, and these divided. If one
+   * is NaN, the row has no ranking.
    */
   public abstract void offer(
       int[] outputs, float[] logProbabilities, float[] divided, int begin, int end);
@@ -85,7 +85,7 @@ public abstract sealed class Candidates {
         : (float) Math.min(0, bound * (1 - ROUNDING) - logAllowed * (1 + ROUNDING));
   }
 
-  /** Keeps what a candidate has in the ranking. */
+  /** Keeps a candidate for the ranking. */
   final void keep(long candidate, float divided) {
     if (quotients != null) {
       quotients.put((int) candidate, divided);
@@ -123,7 +123,7 @@ public abstract sealed class Candidates {
     return Float.POSITIVE_INFINITY;
   }
 
-  /** Drops what is not in the ranking, which then is complete and in order. */
+  /** Drops candidates outside the ranking, which is then complete and in order. */
   public void finish() {
     Arrays.sort(found, 0, size);
   }
@@ -149,7 +149,7 @@ public abstract sealed class Candidates {
   /** Returns a number and its score, such that ascending longs are descending ranks. */
   public static long encode(int number, float score) {
     int bits = Float.floatToRawIntBits(score + 0f); // -0f becomes 0f, with which it ties
-    // Ascending bits are ascending floats, once those of negative ones are turned round.
+    // Ascending bits are ascending floats, once those of negative numbers are inverted.
     return (long) ~(bits ^ ((bits >> 31) & Integer.MAX_VALUE)) << 32 | number;
   }
 
@@ -167,12 +167,12 @@ public abstract sealed class Candidates {
   }
 
   private static final class Best extends Candidates {
-    /** The logarithm of how many times. */
+    /** The logarithm of the number of times. */
     private static final float FAR = 3;
 
     private final int k;
 
-    /** Once there are k: their complements, so that the worst is on top. */
+    /** The complements of the k best, once there are k, so that the worst is on top. */
     private LongHeap worstFirst;
 
     /** The log probability of the worst, once there are k. */
@@ -274,10 +274,10 @@ public abstract sealed class Candidates {
   private static final class Nucleus extends Candidates {
     private final double mass;
 
-    /** Probabilities that are not divided sum to the mass from here on, if they are rounded up. */
+    /** The sum from which on undivided probabilities, rounded up, reach the mass. */
     private final double massOfAll;
 
-    /** The last that is needed, once there are enough; what comes after it never will be. */
+    /** The last candidate needed, once there are enough; later ones never are. */
     private long last = Long.MAX_VALUE;
 
     private boolean sorted = true;

@@ -18,7 +18,7 @@ final class ClassLookup implements AutoCloseable {
   private final ScoreSource.Walk walk;
   private final ClassTable leader;
 
-  /** How many of the highest scores are computed first. */
+  /** The number of the highest scores that are computed first. */
   private final int first;
 
   /** The score of each node; NaN if it was not computed. */
@@ -30,10 +30,10 @@ final class ClassLookup implements AutoCloseable {
   /** The values of each class that was opened, of this row or another. */
   private final float[][] values;
 
-  /** For each class of the leader, an upper bound of its outputs in open classes. */
+  /** An upper bound of the outputs of each leader class in open classes. */
   private final float[] leaderBounds;
 
-  /** Nodes that are closed, the best on top; some were opened for one of their outputs. */
+  /** The closed nodes, the best on top; some were opened for one of their outputs. */
   private final LongHeap closed = new LongHeap();
 
   private long[] room = new long[64];
@@ -43,7 +43,7 @@ final class ClassLookup implements AutoCloseable {
   private boolean isUndefined;
 
   /**
-   * Access to a source.
+   * Opens access to a source.
    *
    * @param leader the classes of the leader, which has as many outputs
    * @param first how many of the highest scores are computed first
@@ -107,12 +107,12 @@ final class ClassLookup implements AutoCloseable {
     found.offer(outputs, scores, scores, 0, count);
   }
 
-  /** Whether a score is NaN: nothing can be said of the row. */
+  /** Returns whether a score is NaN: then the row has no ranking. */
   boolean isUndefined() {
     return isUndefined;
   }
 
-  /** An upper bound of outputs in closed classes. */
+  /** Returns an upper bound of outputs in closed classes. */
   private float closedBound() {
     while (!closed.isEmpty() && isOpen[(int) closed.min()]) {
       closed.removeMin();
@@ -128,7 +128,7 @@ final class ClassLookup implements AutoCloseable {
     }
     int count = walk.expand(node, nodeScores[node], (below, score) -> false, nodes, scores);
     for (int i = 0; i < count; i++) {
-      // NaN is above all others: what is below it is computed at once.
+      // NaN ranks above all others: the nodes below it are computed at once.
       closed.add(Candidates.encode(nodes[i], take(i)));
     }
   }
@@ -144,13 +144,16 @@ final class ClassLookup implements AutoCloseable {
     int[] leaderClass = leader.classOf();
     for (int slot = 0; slot < members.length; slot++) {
       int c = leaderClass[members[slot]];
-      if (c >= 0) { // else it is retired there
+      if (c >= 0) { // otherwise it is retired there
         leaderBounds[c] = Math.max(leaderBounds[c], walk.bound(score, ofClass[slot]));
       }
     }
   }
 
-  /** An upper bound for the outputs of a class of the leader, which falls as others are known. */
+  /**
+   * Returns an upper bound for the outputs of a class of the leader, which falls as others are
+   * known.
+   */
   float boundOfClass(int leaderClass) {
     return Math.max(leaderBounds[leaderClass], closedBound());
   }
@@ -168,7 +171,7 @@ final class ClassLookup implements AutoCloseable {
     return true;
   }
 
-  /** An upper bound for an output that costs nothing. */
+  /** Returns an upper bound for an output, at no cost. */
   float bound(int output) {
     int c = own.classOf()[output];
     if (isOpen[c]) {
@@ -177,17 +180,17 @@ final class ClassLookup implements AutoCloseable {
     return Float.isNaN(nodeScores[c]) ? closedBound() : nodeScores[c];
   }
 
-  /** Whether the score of an output can be computed without opening its class. */
+  /** Returns whether the score of an output can be computed without opening its class. */
   boolean isKnown(int output) {
     return isOpen[own.classOf()[output]];
   }
 
-  /** Computes a closer upper bound for an output, which costs less than the score. */
+  /** Computes a closer upper bound for an output, at less cost than the score. */
   void approach(int output) {
     reach(own.classOf()[output]);
   }
 
-  /** The score of an output. */
+  /** Returns the score of an output. */
   float score(int output) {
     int c = own.classOf()[output];
     if (!isOpen[c]) {

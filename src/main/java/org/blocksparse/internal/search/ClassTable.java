@@ -13,7 +13,7 @@ import java.util.Arrays;
  * @param slots the room in every class
  */
 public record ClassTable(int[] classOf, int[] slotOf, int[][] members, int slots) {
-  /** The class and the slot of an output that lives nowhere. */
+  /** The class and the slot of a retired output. */
   public static final int RETIRED = -1;
 
   private static ClassTable of(int[] classOf, int[] slotOf, int[] sizes, int minSlots) {
@@ -34,7 +34,7 @@ public record ClassTable(int[] classOf, int[] slotOf, int[][] members, int slots
     return of(classOf, slotsInOrder(classOf, nClasses), sizes(classOf, nClasses), minSlots);
   }
 
-  /** Puts each output into its place, and finds out whether the places are permutations. */
+  /** Puts each output into its place, and checks that the places are permutations. */
   private static int[][] members(int[] classOf, int[] slotOf, int[] sizes) {
     int[][] members = new int[sizes.length][];
     for (int c = 0; c < sizes.length; c++) {

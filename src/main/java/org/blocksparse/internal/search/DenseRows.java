@@ -7,14 +7,14 @@ import org.blocksparse.internal.weights.Blocks;
 import org.blocksparse.internal.weights.WeightType;
 
 /**
- * The rows of a dense layer, one for each output, as they are stored. All are leased by the caller.
+ * The stored rows of a dense layer, one for each output. The caller leases all of them.
  *
  * @param w one block of features x outputs, packed or transposed
  * @param bias one for each output, or null
  * @param similarity of a row and a query, to which the bias is added
  */
 public record DenseRows(Blocks w, Storage bias, Similarity similarity) {
-  /** Sums that a product is cut into. */
+  /** The number of sums that a product is divided into. */
   private static final int LANES = 8;
 
   int outputs() {

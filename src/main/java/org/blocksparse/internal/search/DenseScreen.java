@@ -12,7 +12,7 @@ import org.blocksparse.internal.weights.Panels;
 import org.blocksparse.internal.weights.WeightType;
 
 /**
- * The rows of a dense layer in four bits, and how far each is off. A row of an output, whose length
+ * The rows of a dense layer in four bits, and the error of each. A row of an output, whose length
  * is at most its scale, is the scale times q, plus e: q is packed, and e is no longer than the
  * output's element of {@code errors}, which is at most the scale, or infinite.
  *
@@ -26,9 +26,9 @@ public record DenseScreen(Storage panels, float[] scales, float[] errors, int fe
     implements AutoCloseable {
   private static final WeightType TYPE = WeightType.Q4_0;
 
-  private static final int OUTPUTS = 16; // of a panel
+  private static final int OUTPUTS = 16; // outputs of a panel
 
-  /** More than the rounding of a length in double can take off. */
+  /** A factor that covers the rounding of a length in double. */
   private static final double SLACK = 1 + 0x1p-30;
 
   /** Packs rows, which are leased by the caller. */

@@ -27,14 +27,14 @@ import org.blocksparse.internal.weights.RowFormat;
 import org.blocksparse.internal.weights.WeightType;
 
 /**
- * Finds the outputs of a dense layer with the highest scores, exactly, without reading all rows as
- * they are stored.
+ * Finds the outputs of a dense layer with the highest scores, exactly, without reading all stored
+ * rows.
  *
  * <p>A pass over the rows in four bits gives each output an upper and a lower bound of its score.
  * Outputs whose upper bound reaches the k-th lower bound are scored by their rows, the highest
  * bound first, until the k-th score is above the bounds that are left. A query with many such
- * outputs takes a second pass, a product in float32, whose bounds are narrow. A query that is not
- * finite, or for which even that leaves many, has all outputs scored.
+ * outputs takes a second pass, a product in float32 with narrow bounds. If a query is not finite,
+ * or even that leaves many, all outputs are scored.
  *
  * <p><b>Bounds.</b> Let the query be x = y + d, y being what the kernel multiplies: whole numbers
  * times a scale for each group of 32. Row w = scale * (q + e), with |w| at most the scale. Then
@@ -50,13 +50,13 @@ import org.blocksparse.internal.weights.WeightType;
  * group. What double does to the bounds, and to the score by the row, is within further terms.
  */
 public final class DenseSearch {
-  /** The ways to read an output, by which {@link #read} counts. */
+  /** The ways to read an output, which {@link #read} counts. */
   public enum Pass {
     /** The row is read in four bits. */
     SCREEN,
-    /** A product in float32 reads the row as it is stored. */
+    /** A product in float32 reads the stored row. */
     PRODUCT,
-    /** The row is read by itself, as it is stored. */
+    /** The stored row is read on its own. */
     EXACT;
 
     /** Returns counters of outputs by pass, which are 0. */
@@ -69,43 +69,43 @@ public final class DenseSearch {
     }
   }
 
-  /** Outputs of a band, whose scores stay in the cache. */
+  /** The outputs of a band, whose scores stay in the cache. */
   private static final int WIDTH = 16 * SparseChunks.MOST_OUTPUTS;
 
-  /** Queries that share a pass. */
+  /** The most queries that share a pass. */
   static final int MOST_QUERIES = 64;
 
   /**
-   * Bands of the first round, and of others at least; after each, bounds are those of all bands so
-   * far.
+   * The bands of the first round, and the least of the others; after each, bounds are those of all
+   * bands so far.
    */
   private static final int ROUND_BANDS = 8;
 
   /** Later rounds have this part of the bands. */
   private static final int ROUND_PART = 8;
 
-  /** Queries whose candidates are more than this part of the outputs go on to the next pass. */
+  /** Queries whose candidates exceed the outputs divided by this go on to the next pass. */
   private static final int FLAT = 16;
 
-  /** The part that a few queries may have: a product with all rows would take longer. */
+  /** The same for a few queries, which a product with all rows would slow down. */
   private static final int FLAT_OF_FEW = 2;
 
-  /** Up to so many queries are few. */
+  /** The most queries that count as few. */
   private static final int FEW_QUERIES = 4;
 
-  /** A row that is scored by itself takes as long as so many in a product for one query. */
+  /** The cost of scoring one row on its own, in rows of a product for one query. */
   private static final int COST = 16;
 
-  /** Candidates that are scored at once, at least. */
+  /** The least candidates that are scored at a time. */
   private static final int STEP = 64;
 
-  /** Groups of a row up to which sums of them have useful bounds. */
+  /** The most groups of a row for which sums of them have useful bounds. */
   private static final int MOST_GROUPS = 1 << 17;
 
-  /** Features of a row up to which sums of their products have useful bounds. */
+  /** The most features of a row for which sums of their products have useful bounds. */
   private static final int MOST_FEATURES = 1 << 17;
 
-  /** Scales of queries whose products with those of rows are floats. */
+  /** The bound on exponents of queries whose products with rows fit floats. */
   private static final int FAST_EXPONENT = 60;
 
   private static final double UNIT = 0x1p-24;
@@ -227,7 +227,9 @@ public final class DenseSearch {
   /** Replaces descending scores by log probabilities; NaN if scores are infinite. */
   private static void normalize(float[] scores, double temperature) {
     double sum = 0;
-    for (int i = scores.length - 1; i >= 0; i--) { // the least first, so that none is lost
+    for (int i = scores.length - 1;
+        i >= 0;
+        i--) { // in ascending order, so that no small summand is lost
       sum += Math.exp(((double) scores[i] - scores[0]) / temperature);
     }
     double log = Math.log(sum);
@@ -276,7 +278,7 @@ public final class DenseSearch {
     return Panels.groups(rows.features());
   }
 
-  /** A row of x. */
+  /** The state of one row of x. */
   final class Query {
     final int row;
     final float[] x = new float[rows.features()];
@@ -284,12 +286,12 @@ public final class DenseSearch {
     final Floor floor;
     final Candidates found;
 
-    /** The noise that is added to scores; null: none. */
+    /** The noise that is added to scores; null if there is none. */
     private final GumbelNoise noise;
 
     final boolean finite;
 
-    /** Receives an upper bound of each output; null: there are candidates instead. */
+    /** Receives an upper bound of each output; null if there are candidates instead. */
     private float[] bounds;
 
     /** The query times 2^-exponent has magnitudes in [1, 2), or is 0. */
@@ -301,7 +303,7 @@ public final class DenseSearch {
     /** The sum of the squares of x. */
     final double squares;
 
-    /** The length of the scaled query, at least. */
+    /** A lower bound of the length of the scaled query. */
     final double length;
 
     /** Candidates and their upper bounds; see {@link Candidates#encode}. */
@@ -309,13 +311,13 @@ public final class DenseSearch {
 
     int size;
 
-    /** True if there are too many candidates. */
+    /** Whether there are too many candidates. */
     boolean flat;
 
     /** The number of outputs that were scored by their rows. */
     int scored;
 
-    /** The scores of candidates from `scored` on. */
+    /** The scores of candidates from {@code scored} on. */
     float[] scores = {};
 
     Query(
@@ -389,7 +391,7 @@ public final class DenseSearch {
       size += count;
     }
 
-    /** Forgets what a pass has found, but for the floor. */
+    /** Drops the results of a pass, but keeps the floor. */
     void clear() {
       candidates = new long[0];
       size = 0;
@@ -435,7 +437,7 @@ public final class DenseSearch {
       Arrays.sort(candidates, 0, best);
     }
 
-    /** Drops the candidates that cannot be in the ranking any more, and sorts the others. */
+    /** Drops the candidates that can no longer be in the ranking, and sorts the others. */
     private void dropHopeless() {
       int kept = scored;
       for (int i = scored; i < size; i++) {
@@ -447,7 +449,7 @@ public final class DenseSearch {
       Arrays.sort(candidates, scored, size);
     }
 
-    /** Takes the scores of the next candidates, and returns whether no others are needed. */
+    /** Takes the scores of the next candidates. Returns whether no others are needed. */
     boolean takeScores() {
       int[] outputs = new int[scores.length];
       Arrays.setAll(outputs, i -> (int) candidates[scored + i]);
@@ -466,7 +468,7 @@ public final class DenseSearch {
     }
   }
 
-  /** The k-th of the lower bounds so far, or the least score that is wanted. */
+  /** The k-th of the lower bounds so far, or the least wanted score. */
   private static final class Floor {
     final int k;
 
@@ -476,7 +478,7 @@ public final class DenseSearch {
      */
     private final LongHeap largest = new LongHeap();
 
-    /** Scores below are not wanted. */
+    /** The value that scores must reach. */
     float value;
 
     Floor(int k, float value) {
@@ -490,12 +492,12 @@ public final class DenseSearch {
       largest.reset(new long[Math.min(k, 64)], 0, 0);
     }
 
-    /** Creates an empty one that begins with the value of another. */
+    /** Creates an empty floor with the value of another. */
     Floor(Floor other) {
       this(other.k, other.value);
     }
 
-    /** Notes the lower bound of an output, which may be NaN: none. */
+    /** Offers the lower bound of an output; NaN counts as none. */
     void offer(float bound) {
       if (k == 0 || !(bound > value)) {
         return;
@@ -533,7 +535,7 @@ public final class DenseSearch {
     }
   }
 
-  /** A pass over all outputs that gives each of them bounds of its score. */
+  /** A pass over all outputs that bounds the score of each. */
   private final class Products {
     private final Pass pass;
     private final List<Query> queries;
@@ -568,7 +570,7 @@ public final class DenseSearch {
           : Blocks.dense(rows.storage(), bands, 1, WIDTH, size).as(rows.type(), null).transpose();
     }
 
-    /** Finds the candidates of all queries, or finds them flat. */
+    /** Finds the candidates of all queries, or finds that queries are flat. */
     void run() {
       int count = queries.size();
       int size = rows.features();
@@ -593,8 +595,8 @@ public final class DenseSearch {
     }
 
     /**
-     * Takes some bands at a time: their candidates are compared with the bounds of all so far.
-     * Rounds are small at first, when bounds exclude little, and show whether a query is flat.
+     * Processes some bands at a time: their candidates are compared with the bounds of all bands so
+     * far. Rounds are small at first, when bounds exclude little, and show whether a query is flat.
      */
     private void multiply(Rows scaled, RoundedRows rounded) {
       int most = Scheduler.ceilDiv(bands, ROUND_PART);
@@ -656,7 +658,7 @@ public final class DenseSearch {
       if (pass != Pass.SCREEN || query.size <= least) {
         return false;
       }
-      // The floor of all outputs, and the candidates whose scores are likely to be above it.
+      // The floor expected for all outputs, and the candidates whose scores are likely to reach it.
       double floor = query.floor.expected(part);
       long likely = 0;
       for (int i = 0; i < query.size; i++) {
@@ -670,22 +672,22 @@ public final class DenseSearch {
 
     /** The largest errors of the scores of a query. */
     private final class Bounds {
-      /** The error of a score is at most the error of its row times this, */
+      /** The factor of the row's error in the error of a score. */
       final double ofError;
 
-      /** plus the scale of its row times this, */
+      /** The factor of the row's scale in the error of a score. */
       final double ofScale;
 
-      /** plus this. */
+      /** The constant part of the error of a score. */
       final double rest;
 
-      /** What sums in double may be off, relative to the sum of the magnitudes. */
+      /** The error of sums in double, relative to the sum of the magnitudes. */
       final double ofDouble;
 
       Bounds(Query query, RoundedRows rounded, int q) {
         int size = rows.features();
         double length = query.length;
-        double off = size * 0x1p-140; // what scaling the query may have lost
+        double off = size * 0x1p-140; // the error of scaling the query
         double multiplied = length;
         double roundings = size + 2;
         if (format == RowFormat.GROUPS) {
@@ -722,7 +724,7 @@ public final class DenseSearch {
       private final float[] scores = new float[WIDTH];
       private final float[] uppers = new float[WIDTH];
 
-      /** What the biases of a band add to an upper bound that is rounded to float. */
+      /** The biases of a band, as part of upper bounds that are rounded to float. */
       private final float[] biases = new float[WIDTH];
 
       Worker(Rows scaled, RoundedRows rounded) {
@@ -735,7 +737,7 @@ public final class DenseSearch {
         long size = (long) queries.size() * WIDTH;
         for (int band = begin; band < end; band++) {
           int outputs = Math.min(WIDTH, rows.outputs() - band * WIDTH);
-          // The rows of this band are the only ones that there is memory for.
+          // There is memory for the rows of this band only.
           Rows to = new Rows(scratch.storage(), -band * size, bands * (long) queries.size(), WIDTH);
           multiply(band, outputs, to);
           if (rows.bias() != null) {
@@ -764,7 +766,7 @@ public final class DenseSearch {
         }
       }
 
-      /** Takes the allowed outputs of a band. */
+      /** Processes the allowed outputs of a band. */
       private void take(int q, int band, int outputs) {
         AllowedSlots allowed = queries.get(q).allowed;
         if (allowed == null) {
@@ -774,7 +776,7 @@ public final class DenseSearch {
         forEachRun(allowed, band, outputs, (begin, end) -> take(q, band * WIDTH, begin, end));
       }
 
-      /** Takes outputs [first + begin, first + end), whose scores are those from begin on. */
+      /** Processes outputs [first + begin, first + end), whose scores are those from begin on. */
       private void take(int q, int first, int begin, int end) {
         Query query = queries.get(q);
         Bounds of = bounds[q];
@@ -813,8 +815,8 @@ public final class DenseSearch {
       }
 
       /**
-       * Upper bounds in units of the query's power, in float: wide enough for the rounding of all
-       * this. Loops without a branch, which the JVM compiles to vectors.
+       * Computes upper bounds in units of the query's power, in float, wide enough for their own
+       * rounding. The loops have no branches, so that the JVM vectorizes them.
        */
       private void putUppers(Query query, Bounds of, int first, int begin, int end) {
         float[] scales = screen.scales();
@@ -829,7 +831,7 @@ public final class DenseSearch {
           float[] errors = screen.errors();
           float rest = (float) (2 * of.rest);
           for (int i = begin; i < end; i++) {
-            // Where nothing is known of a score, the last product is NaN.
+            // If nothing is known of a score, the last product is NaN.
             float unknown = (errors[first + i] + Math.abs(scores[i])) * 0f;
             uppers[i] = scores[i] + ofScale * scales[first + i] + rest + unknown;
           }
@@ -838,7 +840,7 @@ public final class DenseSearch {
           float unit = (float) (1 / query.power);
           for (int i = begin; i < end; i++) {
             float bias = biases[i] * unit;
-            uppers[i] += bias + bias * 0f; // NaN if it is infinite
+            uppers[i] += bias + bias * 0f; // NaN if the bias is infinite
           }
         }
       }
@@ -878,7 +880,7 @@ public final class DenseSearch {
     }
   }
 
-  /** The runs of allowed outputs of a band, as places in it. */
+  /** Passes on the runs of allowed outputs of a band, as places in it. */
   private static void forEachRun(
       AllowedSlots allowed, int band, int outputs, AllowedSlots.Run run) {
     for (int begin = 0; begin < outputs; begin += SparseChunks.MOST_OUTPUTS) {
@@ -892,7 +894,7 @@ public final class DenseSearch {
     }
   }
 
-  /** Scores candidates by their rows, those with the highest bounds first. */
+  /** Scores candidates by their rows, the highest bounds first. */
   private void scoreCandidates(List<Query> queries) {
     List<Query> open = new ArrayList<>(queries);
     open.forEach(query -> query.putBestFirst(STEP + query.floor.k));
@@ -1019,7 +1021,7 @@ public final class DenseSearch {
 
     @Override
     public void close() {
-      // it has nothing but arrays
+      // it has only arrays
     }
   }
 }

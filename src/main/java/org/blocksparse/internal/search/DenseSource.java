@@ -10,7 +10,7 @@ import org.blocksparse.internal.memory.Rows;
  * rows in four bits; an output that they do not exclude is scored by its row.
  */
 public final class DenseSource implements ScoreSource {
-  /** Bounds of all outputs that are in memory at the same time, unless one row has more. */
+  /** The most bounds in memory at the same time, unless one row has more. */
   private static final int MOST_BOUNDS = 1 << 22;
 
   private final DenseSearch search;
@@ -20,7 +20,7 @@ public final class DenseSource implements ScoreSource {
   private List<DenseSearch.Query> prepared;
   private int first;
 
-  /** Scores of rows of x; all is leased. */
+  /** Creates the scores of rows of x; the caller leases everything. */
   public DenseSource(DenseSearch search, ClassTable table, Engine engine, Rows x) {
     this.search = search;
     this.table = table;

@@ -16,9 +16,9 @@ import org.blocksparse.internal.tensors.CsrRows;
 import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.ranking.Filter;
 
-/** The lists of outputs of a filter, before they meet a batch and a number of outputs. */
+/** The lists of outputs of a filter, independent of a batch and a number of outputs. */
 public final class FilterLists implements Filter {
-  /** A search checks lists by nested calls, so their number is limited. */
+  /** The most lists: a search checks them by nested calls. */
   private static final int MOST_LISTS = 64;
 
   /** Allows everything. */

@@ -12,7 +12,7 @@ package org.blocksparse.internal.search;
 public record GumbelNoise(long seed, double temperature) {
   private static final long GOLDEN_GAMMA = 0x9E3779B97F4A7C15L;
 
-  /** More than the natural logarithm of 2. */
+  /** An upper bound of the natural logarithm of 2. */
   private static final double LOG_2 = 0.6932;
 
   /** Returns 53 random bits of an output, as SplittableRandom mixes them. */
@@ -25,7 +25,8 @@ public record GumbelNoise(long seed, double temperature) {
 
   /** Adds the noise of an output to its score, or to a bound of its score. */
   float addTo(int output, float score) {
-    double uniform = (bits(output) + 0.5) * 0x1p-53; // strict functions: equal everywhere
+    double uniform =
+        (bits(output) + 0.5) * 0x1p-53; // strict functions give the same result everywhere
     return (float) (score - temperature * StrictMath.log(-StrictMath.log1p(-uniform)));
   }
 

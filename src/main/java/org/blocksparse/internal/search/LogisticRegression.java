@@ -14,7 +14,7 @@ import java.util.stream.IntStream;
  * samples and quadratic in the numbers of one ({@link Newton}).
  */
 public final class LogisticRegression {
-  /** Samples that the start counts as. */
+  /** The number of samples that the start counts as. */
   private static final double PRIOR = 1;
 
   private final int numbers;
@@ -22,7 +22,7 @@ public final class LogisticRegression {
   private boolean[] right = new boolean[1 << 10];
   private int size;
 
-  /** A regression without samples, each of which has {@code numbers} numbers. */
+  /** Starts without samples, each of which has {@code numbers} numbers. */
   public LogisticRegression(int numbers) {
     this.numbers = numbers;
   }
@@ -48,7 +48,7 @@ public final class LogisticRegression {
     return right[s];
   }
 
-  /** The number that a sample has instead of another one. */
+  /** Replaces a number of a sample by another one. */
   public interface Change {
     double apply(int number, double value);
   }
@@ -83,7 +83,7 @@ public final class LogisticRegression {
   }
 
   /**
-   * The weights, and then the intercept.
+   * Returns the weights, followed by the intercept.
    *
    * @param start the result without samples
    * @param uses which weights are fitted; others stay as in the start

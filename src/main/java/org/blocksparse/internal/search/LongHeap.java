@@ -4,9 +4,7 @@ package org.blocksparse.internal.search;
 import java.util.Arrays;
 import java.util.function.LongConsumer;
 
-/**
- * A binary heap of longs, the smallest on top, over a part of an array that somebody else fills.
- */
+/** A binary heap of longs, the smallest on top, over a part of an array that the caller fills. */
 public final class LongHeap {
   private long[] values;
   private int first;
@@ -14,7 +12,7 @@ public final class LongHeap {
 
   /**
    * Makes a heap of {@code size} values from {@code values[first]} on, in time proportional to
-   * their number, in place of what it was before.
+   * their number, replacing the previous heap.
    */
   public LongHeap reset(long[] values, int first, int size) {
     this.values = values;
@@ -85,7 +83,7 @@ public final class LongHeap {
     values[first + i] = value;
   }
 
-  /** Puts a value where it belongs, at {@code start} or below. */
+  /** Moves a value to its place, at {@code start} or below. */
   private void siftDown(int start, long value) {
     int i = start;
     for (int child = 2 * i + 1; child < size; child = 2 * i + 1) {

@@ -5,9 +5,9 @@ import java.util.List;
 import org.blocksparse.internal.sparse.Bags;
 
 /**
- * The outputs that may be found, for each row of a batch; the facade has checked them.
+ * The outputs that are allowed for each row of a batch; the facade has checked them.
  *
- * @param lists what is allowed by all of them may be found
+ * @param lists the lists; an output must be allowed by all of them
  * @param renormalized whether probabilities are divided by what the allowed outputs have together
  */
 public record OutputFilter(List<OutputList> lists, boolean renormalized) {

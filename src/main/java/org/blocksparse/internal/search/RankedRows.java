@@ -21,10 +21,10 @@ public final class RankedRows implements Ranking {
   private final BitSet undefined;
   private final BitSet filteredOut;
 
-  /** Null: there are none. */
+  /** The names of outputs; null if there are none. */
   private final Labels labels;
 
-  /** Creates a ranking with names; null: without names. */
+  /** Creates a ranking with names, or without them if they are null. */
   public RankedRows(SearchResult found, Labels labels) {
     this.labels = labels;
     this.outputs = found.outputs();

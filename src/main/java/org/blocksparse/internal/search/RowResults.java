@@ -21,7 +21,7 @@ public final class RowResults {
     this.leftOut = new int[rows];
   }
 
-  /** Finishes the candidates of a row; null: all outputs are allowed. */
+  /** Finishes the candidates of a row. If {@code allowed} is null, all outputs are allowed. */
   public void put(int row, Candidates found, int openedClasses, AllowedSlots allowed) {
     found.finish();
     outputs[row] = found.outputs();
@@ -31,7 +31,7 @@ public final class RowResults {
     filteredOut[row] = allowed != null && allowed.none();
   }
 
-  /** Notes how many outputs of a row have score 0 and are therefore not ranked. */
+  /** Records how many outputs of a row have score 0 and are therefore not ranked. */
   void leaveOut(int row, int count) {
     leftOut[row] = count;
   }

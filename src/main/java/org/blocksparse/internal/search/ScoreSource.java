@@ -40,7 +40,7 @@ public interface ScoreSource extends AutoCloseable {
     return null;
   }
 
-  /** Scores of one row after another, for one thread at a time. */
+  /** Returns the scores of one row after another, for one thread at a time. */
   Walk walk();
 
   @Override
@@ -49,7 +49,7 @@ public interface ScoreSource extends AutoCloseable {
   /** The scores of a row. */
   interface Walk extends AutoCloseable {
     /**
-     * Begins a row that is prepared, with the nodes at the top.
+     * Begins a prepared row, with the nodes at the top.
      *
      * @param nodes receives their numbers
      * @param scores receives upper bounds of their outputs
@@ -86,7 +86,7 @@ public interface ScoreSource extends AutoCloseable {
 
     /**
      * Replaces the values of slots [begin, end) of a class by their scores, or by upper bounds that
-     * are ruled out.
+     * are excluded.
      */
     void scores(int classNumber, float classScore, Limit limit, float[] values, int begin, int end);
 
@@ -94,7 +94,7 @@ public interface ScoreSource extends AutoCloseable {
     default void close() {}
   }
 
-  /** Rules out what cannot change a ranking. */
+  /** Excludes outputs that cannot change a ranking. */
   interface Limit {
     /** Returns whether no output of a node with at most this score changes the ranking. */
     boolean excludes(int node, float score);
@@ -108,7 +108,7 @@ public interface ScoreSource extends AutoCloseable {
     /** Opens class {@code classes[i]} for row {@code rows[i]} of the call, for each request i. */
     void open(int requests, int[] rows, int[] classes);
 
-    /** Gets what {@link Walk#open} would. */
+    /** Returns what {@link Walk#open} would. */
     void get(int request, float[] values);
   }
 

@@ -20,7 +20,7 @@ public record SearchResult(
     BitSet undefined,
     BitSet filteredOut,
     int[] leftOut) {
-  /** Takes what was found for rows of which nothing can be said, and returns this. */
+  /** Drops the results of rows without a ranking. Returns this. */
   public SearchResult undefine(BitSet rows) {
     rows.stream()
         .filter(row -> !filteredOut.get(row))

@@ -4,11 +4,11 @@ package org.blocksparse.internal.search;
 import java.lang.ref.WeakReference;
 
 /**
- * A list of outputs for any number of calls, which keeps where they are in the classes that it was
- * last asked about: a call then costs nothing for each output.
+ * A list of outputs for any number of calls. It caches their places in the classes of the last
+ * call: a further call then has no cost per output.
  *
- * <p>What it keeps takes four bytes for each output of the list and for each class. It is not the
- * table: that of a model that is gone or has grown is garbage.
+ * <p>The cache takes four bytes for each output of the list and for each class. It does not keep
+ * the table, so that of a model that was closed or has grown is garbage.
  */
 public final class SharedOutputs {
   private final int[] outputs;
@@ -21,7 +21,8 @@ public final class SharedOutputs {
   private record Outside(int bound, int count) {}
 
   /**
-   * Slots in a table; another table, even of the same model once it has grown, is another object.
+   * The slots in a table; another table, even of the same model after it has grown, is another
+   * object.
    */
   private record Kept(WeakReference<ClassTable> table, SlotList slots) {}
 

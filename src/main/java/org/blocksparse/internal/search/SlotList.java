@@ -20,7 +20,7 @@ final class SlotList {
 
   private final int[] slots;
 
-  /** True if the slots of each class are ascending and unequal. */
+  /** Whether the slots of each class are ascending and distinct. */
   private final boolean ascending;
 
   private SlotList(int[] begin, int[] slots, boolean ascending) {
@@ -45,10 +45,10 @@ final class SlotList {
     int sum = 0;
     for (int c = 0; c < begin.length; c++) {
       sum += begin[c];
-      begin[c] = sum; // its end, from which it is filled down to its beginning
+      begin[c] = sum; // the end of the class, from which it is filled down to its begin
     }
     int[] slots = new int[sum];
-    for (int i = outputs.length - 1; i >= 0; i--) { // in a class, they stay in their order
+    for (int i = outputs.length - 1; i >= 0; i--) { // this keeps the order within a class
       if (isThere(table, outputs[i])) {
         slots[--begin[table.classOf()[outputs[i]]]] = table.slotOf()[outputs[i]];
       }

@@ -15,13 +15,13 @@ import org.blocksparse.internal.sparse.SparseChunks;
  * <p>The memory of one worker.
  */
 final class SparseScores implements Scheduler.Share {
-  /** Takes the scores of a chunk. */
+  /** Receives the scores of a chunk. */
   interface Sink {
-    /** Outputs [first, first + n) have the scores [0, n). */
+    /** Receives the scores [0, n) of outputs [first, first + n). */
     void take(int chunk, int first, double[] scores, int n);
   }
 
-  /** The choice of the chunks that are read. */
+  /** Selects the chunks to read. */
   interface Wanted {
     boolean test(int chunk);
   }

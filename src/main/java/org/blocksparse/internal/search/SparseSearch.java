@@ -29,7 +29,7 @@ public record SparseSearch(List<SparseTerm> terms, ClassTable table) {
     return ClassTable.inOrder(classOf, chunks(outputs), 1);
   }
 
-  /** Ranks the rows of one term by it alone; the filter is checked, and leased. */
+  /** Ranks rows by one term alone; the filter is checked, and leased. */
   public static SearchResult search(
       SparseTerm term, FilterLists filter, OperandLease lease, Candidates.Maker candidates) {
     OutputFilter allowed = filter.check(term.x().count(), term.outputs());

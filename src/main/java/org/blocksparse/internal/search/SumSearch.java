@@ -26,17 +26,18 @@ public final class SumSearch {
   /** An estimate of the work for a row, in multiply-adds. */
   private static final long ROW_WORK = 1 << 14;
 
-  /** The cost of looking at one result, or at one class, in multiply-adds. */
+  /** The cost of checking one result, or one class, in multiply-adds. */
   private static final long LOOK_WORK = 16;
 
   /** The cost of each output that a filter lists: its class and slot are in large tables. */
   private static final long LIST_WORK = 256;
 
-  /** The maximum of rows whose added scores are in memory together, if classes are shared. */
+  /** The most rows whose added scores are in memory together, if classes are shared. */
   private static final int MOST_ROWS = 64;
 
   /**
-   * With one of {@value} classes open, and at least {@link #LEAST}, a search looks at the others.
+   * The fraction of classes, one in {@value}, and at least {@link #LEAST}, after whose opening a
+   * search reviews the others.
    */
   private static final int SOME = 64;
 
@@ -44,7 +45,7 @@ public final class SumSearch {
 
   private final ScoreSource leader;
 
-  /** Null: the leader's scores are the sums. */
+  /** The scale of the leader; null if its scores are the sums. */
   private final ScoreSource.Scale scale;
 
   private final List<Scaled> others;
@@ -54,7 +55,7 @@ public final class SumSearch {
   private final int[] parents;
 
   /**
-   * A search of sources and terms that are leased.
+   * Creates a search over leased sources and terms.
    *
    * @param sources at least one; the first that {@linkplain ScoreSource#sharedReads shares reads}
    *     leads, or else the first
@@ -87,17 +88,17 @@ public final class SumSearch {
     }
   }
 
-  /** A search of the scores of one source. */
+  /** Creates a search of the scores of one source. */
   public SumSearch(ScoreSource source) {
     this(List.of(new Scaled(source, null)), List.of(), 1);
   }
 
-  /** The number of outputs. */
+  /** Returns the number of outputs. */
   public int outputs() {
     return table.outputs();
   }
 
-  /** The ranking of every row, with candidates made for each; operands were checked. */
+  /** Returns the ranking of every row, with candidates made for each; operands were checked. */
   public SearchResult search(int batch, OutputFilter filter, Candidates.Maker candidates) {
     RowResults results = new RowResults(batch);
     OutputFilter live = withoutRetired(filter);
@@ -146,7 +147,7 @@ public final class SumSearch {
     return results.result();
   }
 
-  /** Leaves out what is retired in another source. */
+  /** Returns a filter that also excludes outputs that are retired in another source. */
   private OutputFilter withoutRetired(OutputFilter filter) {
     List<OutputFilter.OutputList> lists = new ArrayList<>(filter.lists());
     for (Scaled other : others) {
@@ -222,7 +223,7 @@ public final class SumSearch {
     return terms.stream().mapToLong(term -> term.work(first, count)).sum();
   }
 
-  /** Moves the rows that are not done to the front, and returns how many they are. */
+  /** Moves the unfinished rows to the front. Returns their number. */
   private static int unfinished(Row[] rows, int count) {
     int left = 0;
     for (int i = 0; i < count; i++) {
@@ -241,27 +242,27 @@ public final class SumSearch {
     private final float[] nodeBounds = new float[nodes.length];
     private final float[] values = new float[table.slots()];
 
-    /** Nodes that are not open, by upper bounds of their sums. */
+    /** The nodes that are not open, by upper bounds of their sums. */
     private final LongHeap closed = new LongHeap();
 
     private long[] room = new long[64];
 
-    /** The score of each node that was closed; with addends. */
+    /** The score of each closed node, if there are addends. */
     private final float[] nodeScores;
 
-    /** For each node, an upper bound of what is added to its outputs; with addends. */
+    /** An upper bound of what is added to the outputs of each node, if there are addends. */
     private final double[] addedBounds;
 
     int number;
     AllowedSlots allowed;
     Candidates found;
 
-    /** Null: nothing is added. */
+    /** The addends; null if nothing is added. */
     private Addends added;
 
     int opened;
 
-    /** The number of classes at the top that hold what is allowed. */
+    /** The number of classes at the top with allowed outputs. */
     private int classes;
 
     int firstRequest;
@@ -285,7 +286,7 @@ public final class SumSearch {
       opened = 0;
       classes = 0;
       closed.reset(room, 0, 0);
-      if (parents.length > 0 && allowed.none()) { // else all nodes would be expanded
+      if (parents.length > 0 && allowed.none()) { // otherwise all nodes would be expanded
         return;
       }
       if (scale != null) {
@@ -305,7 +306,7 @@ public final class SumSearch {
       closed.reset(room, 0, classes);
     }
 
-    /** Begins what is added. */
+    /** Begins the addends. */
     private void add() {
       for (Addends.Other other : lookups) {
         other.lookup().begin(number);
@@ -319,14 +320,16 @@ public final class SumSearch {
       }
       if (parents.length > 0) {
         Arrays.fill(addedBounds, table.classes(), parents.length, Double.NEGATIVE_INFINITY);
-        for (int node = 0; node < parents.length - 1; node++) { // before all above it
+        for (int node = 0;
+            node < parents.length - 1;
+            node++) { // each node comes before those above it
           int parent = parents[node];
           addedBounds[parent] = Math.max(addedBounds[parent], addedBounds[node]);
         }
       }
     }
 
-    /** Keeps the score of a node, and returns an upper bound of its sums. */
+    /** Keeps the score of a node. Returns an upper bound of its sums. */
     private float keep(int node, float score) {
       if (added == null) {
         return score;
@@ -335,7 +338,7 @@ public final class SumSearch {
       return added.total(score, addedBounds[node]);
     }
 
-    /** Rules out nodes of the leader, and outputs of its classes. */
+    /** Excludes nodes of the leader, and outputs of its classes. */
     @Override
     public boolean excludes(int node, float score) {
       return found.isDone(added == null ? score : added.total(score, addedBounds[node]));
@@ -345,10 +348,10 @@ public final class SumSearch {
       return closed.isEmpty() || found.isUndefined() || found.isDone(closedBound());
     }
 
-    /** An upper bound of outputs in closed nodes. */
+    /** Returns an upper bound of outputs in closed nodes. */
     private float closedBound() {
       float bound = Candidates.logProbability(closed.min());
-      while (added != null && (int) closed.min() < table.classes()) { // whose bounds fall
+      while (added != null && (int) closed.min() < table.classes()) { // the bounds of classes fall
         int c = (int) closed.min();
         addedBounds[c] = added.bound(c);
         float now = added.total(nodeScores[c], addedBounds[c]);
@@ -393,9 +396,9 @@ public final class SumSearch {
     }
 
     /**
-     * How many classes to open in a round, needed or not: as many as were opened before; or, if
-     * most are far from being ruled out though the best are open, all of those. Else a search that
-     * rules out nothing would take longer than to score all outputs.
+     * Returns how many classes to open in a round, needed or not: as many as were opened before;
+     * or, if most are far from being excluded though the best are open, all of them. Otherwise a
+     * search that excludes nothing would take longer than scoring all outputs.
      */
     int guesses() {
       if (opened < Math.max(LEAST, classes / SOME)) {
@@ -405,7 +408,7 @@ public final class SumSearch {
       return 2 * beyond >= classes ? beyond : Math.max(1, opened);
     }
 
-    /** Removes the best closed class, which is opened for this. */
+    /** Removes and returns the best closed class, which is then opened. */
     int next() {
       opened++;
       return (int) closed.removeMin();
@@ -442,7 +445,7 @@ public final class SumSearch {
 
     /**
      * Completes the sums of outputs that may be better than those in closed nodes, then lowers the
-     * bounds of these at most so many times, instead of opening as many again.
+     * bounds of these nodes up to that many times, instead of opening as many more.
      */
     private void settle(int times) {
       if (added == null) {

@@ -14,13 +14,13 @@ import org.blocksparse.internal.memory.Slice;
  * @param entries the number of entries
  */
 public record Bags(int count, Slice offsets, Slice indices, Slice values, int entries) {
-  /** The factor of a bag's sum, given how many entries it has. */
+  /** The factor of a bag's sum, given its number of entries. */
   public enum Reduction {
     SUM,
     MEAN,
     ROOT_MEAN;
 
-    /** 1 for no entries, whose sum is 0. */
+    /** Returns the factor; 1 for no entries, whose sum is 0. */
     public double factor(int entries) {
       return switch (this) {
         case SUM -> 1;

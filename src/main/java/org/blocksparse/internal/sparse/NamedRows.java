@@ -8,8 +8,8 @@ import org.blocksparse.internal.schedule.RadixSort;
  * A share of the rows of a table that bags name, and the entries that name them: collected in their
  * order, sorted by row, and packed. Different shares are sorted and packed by different threads.
  *
- * <p>Most rows are named once or twice, and nothing shows which: loops go over entries or over
- * rows, never over the entries of each row, whose end no processor would guess.
+ * <p>Most rows are named once or twice, unpredictably: loops go over entries or over rows, never
+ * over the entries of each row, whose end would be mispredicted.
  */
 final class NamedRows {
   private final RadixSort sort = new RadixSort();
@@ -25,13 +25,16 @@ final class NamedRows {
   private float[] factors = {};
   private boolean hasFactors;
 
-  /** The rows that are named, and the end of the entries of each. */
+  /** The named rows, and the end of the entries of each. */
   private int[] rows = {};
 
   private int[] ends = {};
   private int rowCount;
 
-  /** Rows that more than {@link TransposedBags#PART} entries name, their entries and parts. */
+  /**
+   * The number of rows that more than {@link TransposedBags#PART} entries name, and those of their
+   * entries and parts.
+   */
   private int cutCount;
 
   private int cutEntries;
@@ -62,17 +65,17 @@ final class NamedRows {
    * @param factors what each is multiplied by, or null: 1
    * @param bound what all rows are less than
    */
-  @SuppressWarnings("ArrayRecordComponent") // arrays that are used again, and longer
+  @SuppressWarnings("ArrayRecordComponent") // arrays that are reused, and may be longer
   record Entries(int[] rowOf, int[] bagOf, float[] factors, int bound) {}
 
-  /** Room for the numbers of entries, which the caller writes. */
+  /** Returns room for the numbers of entries, which the caller writes. */
   int[] orderOf(int count) {
     entries = count;
     order = GrowingArrays.ints(order, count);
     return order;
   }
 
-  /** Sorts the entries by row, and counts what they name. */
+  /** Sorts the entries by row, and counts the named rows. */
   void sort(Entries all) {
     bags = GrowingArrays.ints(bags, entries);
     rows = GrowingArrays.ints(rows, entries);
@@ -84,7 +87,7 @@ final class NamedRows {
     for (int i = 0; i < entries; i++) {
       int row = all.rowOf[sorted[i]];
       int change = row ^ last;
-      named += (change | -change) >>> 31; // 1 if it is another row
+      named += (change | -change) >>> 31; // adds 1 if it is another row
       rows[named] = row;
       ends[named] = i + 1;
       bags[i] = all.bagOf[sorted[i]];
@@ -116,7 +119,7 @@ final class NamedRows {
     }
   }
 
-  /** Places the memory of these rows after that of the rows before. */
+  /** Places the memory of these rows after that of the previous rows. */
   void addTo(Counts counts) {
     firstWhole = counts.whole;
     firstWholeEntry = counts.wholeEntries;

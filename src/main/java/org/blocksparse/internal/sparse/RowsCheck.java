@@ -7,13 +7,13 @@ import org.blocksparse.internal.memory.Storage;
 
 /** Checks what sparse rows consist of, whose parts messages name after a prefix. */
 public final class RowsCheck {
-  /** Elements that are looked at at a time: few, since wrapped rows are checked by each call. */
+  /** The elements that are checked at a time: few, since each call checks wrapped rows. */
   private static final int PIECE = 1 << 8;
 
   private RowsCheck() {}
 
   /**
-   * Offsets begin with 0, do not fall, and end with the number of entries.
+   * Requires that offsets begin with 0, do not decrease, and end with the number of entries.
    *
    * @throws IllegalArgumentException if they do not
    */
@@ -54,8 +54,8 @@ public final class RowsCheck {
   }
 
   /**
-   * Offsets of rows that follow one another do not fall, and are within the entries: what a part of
-   * the rows needs, whose cost is not to depend on the others.
+   * Requires that offsets of consecutive rows do not decrease, and are within the entries: enough
+   * for a part of the rows, at a cost that does not depend on the others.
    *
    * @param first the row that the first of them is of
    * @throws IllegalArgumentException if they do fall, or are not

@@ -31,10 +31,10 @@ public record SparseChunks(
     int entries,
     Storage biases)
     implements AutoCloseable {
-  /** Outputs of a chunk: as many as a byte can name. */
+  /** The most outputs of a chunk: as many as a byte can number. */
   public static final int MOST_OUTPUTS = 256;
 
-  /** Zeroed memory for weights of float32: all or none. */
+  /** Allocates zeroed memory for float32 weights, all or none. */
   public static SparseChunks allocate(int features, int rows, int entries, int outputs) {
     Storage[] made =
         Storage.allocateAll(features + 1L, rows, rows + 1L, (entries + 3L) / 4, entries, outputs);

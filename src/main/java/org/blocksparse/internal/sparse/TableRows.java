@@ -6,8 +6,8 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.weights.WeightType;
 
 /**
- * Rows that bags name: row r is what follows {@code offset + r * stride} in {@code storage}.
- * Elements may be of a type that is only read; offset and stride are in elements of it.
+ * Rows that bags name: row r begins at {@code offset + r * stride} in {@code storage}. Elements may
+ * be of a read-only type; offset and stride are in elements of it.
  *
  * @param count the number of rows
  * @param scales of {@link WeightType#INT8}, one for each row; null for other types
@@ -15,7 +15,7 @@ import org.blocksparse.internal.weights.WeightType;
 public record TableRows(
     Storage storage, long offset, long count, long stride, WeightType type, Storage scales) {
 
-  /** Rows of floats. */
+  /** Creates rows of floats. */
   public TableRows(Rows floats) {
     this(
         floats.storage(),
@@ -31,7 +31,7 @@ public record TableRows(
     return storage.address(0) + offset * type.bytes();
   }
 
-  /** One element, as a float. */
+  /** Returns one element, as a float. */
   public float get(long row, long column) {
     float value = type.get(storage, offset + row * stride + column);
     return scales == null ? value : value * scales.getFloat(row);

@@ -11,27 +11,27 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.sparse.Bags.Reduction;
 
 /**
- * Bags the other way round: for each row of the table that they name, the bags that name it. So the
- * whole gradient of a row is the sum of one bag of this kind, however often the row is named, and
- * nobody else writes it.
+ * The transpose of bags: for each row of the table that they name, the bags that name it. So the
+ * whole gradient of a row is the sum of one transposed bag, however often the row is named, and
+ * only one worker writes it.
  *
  * <p>Entries are sorted by the row that they name, stably and in linear time, in shares of the rows
- * that different threads take. A row that is named very often, as some words always are, must not
- * be left to one worker: its entries are cut into {@link #parts} of a fixed length, whose sums are
- * added up in a second round. Cuts depend on the bags alone, so that the bits of a sum do not
- * depend on the workers.
+ * that different threads take. A row that is named very often, as some words are, must not be left
+ * to one worker: its entries are cut into {@link #parts} of a fixed length, whose sums are added up
+ * in a second round. Cuts depend on the bags alone, so that the bits of a sum do not depend on the
+ * workers.
  */
 public final class TransposedBags implements AutoCloseable {
-  /** Entries of a row from which on it is cut, into parts of that length. */
+  /** The number of entries from which on a row is cut, and the length of its parts. */
   static final int PART = 512;
 
-  /** Shares of the rows, which threads sort and pack apart; a power of 2. */
+  /** The most shares of the rows, which threads sort and pack separately; a power of 2. */
   private static final int MOST_SHARES = 16;
 
-  /** Entries below which one thread is as fast. */
+  /** The number of entries below which one thread is as fast. */
   private static final int SHARED_ENTRIES = 1 << 13;
 
-  /** Spreads what is multiplied by it: 2<sup>32</sup> over the golden ratio. */
+  /** A multiplier that spreads numbers: 2<sup>32</sup> over the golden ratio. */
   private static final int GOLDEN_RATIO = 0x9E3779B9;
 
   /**
@@ -54,17 +54,17 @@ public final class TransposedBags implements AutoCloseable {
     this.parts = parts;
   }
 
-  /** Rows that are not cut: sums of rows of the batch. */
+  /** Returns the rows that are not cut: sums of rows of the batch. */
   public Group whole() {
     return whole;
   }
 
-  /** Rows that are cut: sums of the sums of {@link #parts}. */
+  /** Returns the rows that are cut: sums of the sums of {@link #parts}. */
   public Group cut() {
     return cut;
   }
 
-  /** Parts of the rows that are cut: sums of rows of the batch. */
+  /** Returns the parts of the rows that are cut: sums of rows of the batch. */
   public Bags parts() {
     return parts;
   }
@@ -169,7 +169,7 @@ public final class TransposedBags implements AutoCloseable {
       return new NamedRows.Entries(rowOf, bagOf, hasFactors ? factors : null, bound);
     }
 
-    /** Gives each entry to the share that its row belongs to. */
+    /** Distributes the entries to the shares of their rows. */
     private void distribute(int entries, int count) {
       Arrays.fill(next, 0);
       for (int e = 0; e < entries; e++) {
@@ -186,13 +186,13 @@ public final class TransposedBags implements AutoCloseable {
       }
     }
 
-    /** Rows of any pattern are spread. */
+    /** Returns the share of a row; rows of any pattern are spread. */
     private static int share(int row, int count) {
       return ((row * GOLDEN_RATIO) >>> (Integer.SIZE / 2)) & (count - 1);
     }
   }
 
-  /** The places of all parts in one piece of memory, and the content as it is written. */
+  /** The places of all parts in one piece of memory, and the content during writing. */
   static final class Layout {
     private final NamedRows.Counts counts;
     private final boolean hasFactors;
@@ -246,7 +246,7 @@ public final class TransposedBags implements AutoCloseable {
       return begin;
     }
 
-    /** The content in memory of its own, once all shares are packed. */
+    /** Returns the content in its own memory, once all shares are packed. */
     TransposedBags write() {
       ints[wholeOffsets] = 0;
       ints[cutOffsets] = 0;

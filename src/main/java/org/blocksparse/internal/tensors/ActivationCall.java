@@ -92,7 +92,7 @@ public final class ActivationCall {
     }
   }
 
-  /** The gate of the options is that of this call. */
+  /** Computes the gradient; the gate of the options is that of this call. */
   public void gradient(GradientOptions options, FloatTensor gradZ, Workers workers) {
     FloatTensor gradGate = options.gradGate();
     Check.shape("gradZ", gradZ, "the shape of z", z.shape().toArray());
@@ -130,7 +130,10 @@ public final class ActivationCall {
     }
   }
 
-  /** An output may be the input itself, if each element depends on one element only. */
+  /**
+   * Requires that an output is the input itself or apart from it; the former only if each element
+   * depends on one element.
+   */
   private void requireSameOrApart(String outName, FloatTensor out, String inName, FloatTensor in) {
     if (activation.isGated() || !Dense.from(out).storage().isSameMemory(Dense.from(in).storage())) {
       Check.noOverlap(outName, out, inName, in);

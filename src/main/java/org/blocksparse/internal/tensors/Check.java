@@ -16,11 +16,11 @@ import org.blocksparse.internal.memory.GrowingArrays;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
 
-/** The checks of arguments, each with its message: name, what was expected, what was found. */
+/** The checks of arguments, each with a message: name, expected, found. */
 public final class Check {
   /**
-   * Elements of the largest array that a JVM makes. No dimension of a layer is larger, or files
-   * that were saved could not be loaded.
+   * The length of the largest array of a JVM. No dimension of a layer is larger, as its saved file
+   * could not be loaded.
    */
   public static final int LARGEST_ARRAY = GrowingArrays.MAX_LENGTH;
 
@@ -29,13 +29,14 @@ public final class Check {
 
   private static final int MOST_IN_BATCH = 1 << 29;
 
-  /** Elements that are looked at at a time. */
+  /** The elements that are checked at a time. */
   private static final int PIECE = 1 << 10;
 
   private Check() {}
 
   /**
-   * The argument has the rank that its dimension words, "(batch, iWin, iSize)" for instance, say.
+   * Requires the rank that the argument's dimension words have, "(batch, iWin, iSize)" for
+   * instance.
    */
   public static <T extends Tensor> T rank(String name, T tensor, String words, int rank) {
     rank(name, requireNonNull(tensor, name).shape(), words, rank);
@@ -57,14 +58,14 @@ public final class Check {
     }
   }
 
-  /** The argument is a matrix of blocks, whose shape is returned. */
+  /** Requires a matrix of blocks, and returns its shape. */
   public static Shape blocks(String name, BlockMatrix W) {
     Shape shape = requireNonNull(W, name).shape();
     rank(name, shape, WEIGHTS, 4);
     return shape;
   }
 
-  /** The argument has exactly the given dimensions. */
+  /** Requires exactly the given dimensions. */
   public static <T extends Tensor> T shape(String name, T tensor, String words, long... expected) {
     shape(name, requireNonNull(tensor, name).shape(), words, expected);
     return tensor;
@@ -123,7 +124,7 @@ public final class Check {
             b.shape().size());
   }
 
-  /** An output is no input: that would be read half written. */
+  /** Requires that an output is no input, which would be read half written. */
   public static void noOverlap(String outName, FloatTensor out, String inName, FloatTensor in) {
     if (overlap(out, in)) {
       throw overlap(outName, inName);
@@ -156,7 +157,7 @@ public final class Check {
         outName + ": shares memory with " + inName + "; an output must not overlap an input");
   }
 
-  /** All indices are in [0, bound). */
+  /** Requires that all indices are in [0, bound). */
   public static void indices(String name, int[] indices, int columns, String boundName, int bound) {
     for (int i = 0; i < indices.length; i++) {
       index(name, indices[i], i, columns, boundName, bound);
@@ -164,7 +165,8 @@ public final class Check {
   }
 
   /**
-   * Element {@code i} of indices with that many columns, 0 if they have rank 1, is in [0, bound).
+   * Requires that element {@code i} of indices with that many columns, 0 for rank 1, is in [0,
+   * bound).
    */
   public static void index(
       String name, int index, int i, int columns, String boundName, int bound) {
@@ -191,7 +193,9 @@ public final class Check {
     return index;
   }
 
-  /** {@code length} elements from an argument on are within the {@code size} that there are. */
+  /**
+   * Requires that {@code length} elements from an argument on are within the existing {@code size}.
+   */
   public static void range(
       String startName, long start, String lengthName, long length, String sizeName, long size) {
     if (start < 0 || length < 0 || start > size - length) {
@@ -248,7 +252,7 @@ public final class Check {
     return value;
   }
 
-  /** All elements of a matrix are finite; it is leased by the caller. */
+  /** Requires that all elements of a matrix are finite; the caller leases it. */
   public static void finite(String name, Rows rows) {
     float[] piece = new float[(int) Math.min(PIECE, rows.stride())];
     for (long row = 0; row < rows.count(); row++) {
@@ -280,7 +284,7 @@ public final class Check {
     return value;
   }
 
-  /** Gradient options have no activation and no gate. */
+  /** Requires gradient options without an activation and a gate. */
   public static GradientOptions plain(GradientOptions options, String gradient) {
     noActivation(options, gradient);
     if (options.gate() != null) {
@@ -290,7 +294,7 @@ public final class Check {
     return options;
   }
 
-  /** Gradient options have no activation. */
+  /** Requires gradient options without an activation. */
   public static GradientOptions noActivation(GradientOptions options, String gradient) {
     if (requireNonNull(options, "options").activation() != null) {
       throw new IllegalArgumentException(

@@ -21,7 +21,7 @@ import org.blocksparse.internal.sparse.RowsCheck;
 
 /** Offsets, indices and values in memory that other rows may share. */
 public final class CsrRows implements SparseRows {
-  /** Elements that are copied at a time. */
+  /** The elements that are copied at a time. */
   private static final int PIECE = 1 << 10;
 
   private static final String DENSE = "(rows, width)";
@@ -35,12 +35,12 @@ public final class CsrRows implements SparseRows {
 
   private final Slice indices;
 
-  /** Null: each is 1. */
+  /** The values; null if each is 1. */
   private final Slice values;
 
   private final boolean view;
 
-  /** True if the memory belongs to other code, which may change it between two calls. */
+  /** Whether the memory belongs to other code, which may change it between two calls. */
   private final boolean wrapped;
 
   private final int maxIndex;
@@ -236,7 +236,7 @@ public final class CsrRows implements SparseRows {
     return checked(memory[0], memory[1], weighted ? memory[2] : null, false);
   }
 
-  /** Rows that take ownership of storages, which are closed if the rows are rejected. */
+  /** Returns rows that take ownership of storages, which are closed if the rows are rejected. */
   private static SparseRows checked(
       Storage offsets, Storage indices, Storage values, boolean wrapped) {
     try {
@@ -423,14 +423,14 @@ public final class CsrRows implements SparseRows {
     }
   }
 
-  /** rows + 1 offsets, from 0 on, in a new array; leased by the caller. */
+  /** Returns rows + 1 offsets, from 0 on, in a new array; the caller leases them. */
   public int[] offsets() {
     int[] all = newOffsets(rows);
     getOffsets(all);
     return all;
   }
 
-  /** The same, in the first elements of an array. */
+  /** Copies the offsets into the first elements of an array. */
   public void getOffsets(int[] into) {
     offsets.getInts(0, into, 0, rows + 1);
   }
@@ -442,12 +442,12 @@ public final class CsrRows implements SparseRows {
     return all;
   }
 
-  /** The same, in the first elements of an array. */
+  /** Copies the indices into the first elements of an array. */
   public void getIndices(int[] into) {
     indices.storage().getInts(indices.begin(), into, 0, entries);
   }
 
-  /** These rows in the form that kernels take. */
+  /** Returns these rows in the form for kernels. */
   public Bags bags() {
     return new Bags(rows, new Slice(offsets, 0), indices, values, entries);
   }
@@ -555,7 +555,7 @@ public final class CsrRows implements SparseRows {
    */
   public void requireNoOverlap(String outName, FloatTensor out, String name) {
     if (closed || out.isClosed()) {
-      return; // the lease that follows refuses it
+      return; // the following lease rejects it
     }
     long size = out.shape().size();
     if (Storage.overlap(Dense.from(out).storage(), 0, size, offsets, 0, rows + 1L)

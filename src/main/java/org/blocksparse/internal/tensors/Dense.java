@@ -9,7 +9,7 @@ import org.blocksparse.Shape;
 import org.blocksparse.Tensor;
 import org.blocksparse.internal.memory.Storage;
 
-/** A {@link Tensor} as the machine knows it: a storage, a shape and strides. */
+/** The inner form of a {@link Tensor}: a storage, a shape and strides. */
 public abstract sealed class Dense permits DenseFloats, DenseInts {
   private final Storage storage;
 
@@ -20,7 +20,7 @@ public abstract sealed class Dense permits DenseFloats, DenseInts {
   private final boolean contiguous;
 
   /**
-   * Creates a tensor over all of a storage, which becomes its own.
+   * Creates a tensor over all of a storage, and takes ownership of it.
    *
    * @param storage for a view, a {@linkplain Storage#view view} of the storage
    */

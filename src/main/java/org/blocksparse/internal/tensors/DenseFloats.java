@@ -15,9 +15,9 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Scheduler;
 import org.bytedeco.javacpp.FloatPointer;
 
-/** Floats of any strides. */
+/** A tensor of floats with any strides. */
 public final class DenseFloats extends Dense implements FloatTensor {
-  /** Elements that a worker fills at a time: those of two huge pages. */
+  /** The elements that a worker fills at a time: those of two huge pages. */
   private static final long FILL_PIECE = 1 << 20;
 
   /** Returns the only implementation of a tensor. */
@@ -42,7 +42,7 @@ public final class DenseFloats extends Dense implements FloatTensor {
     return zeros(Shape.of(dims));
   }
 
-  /** Tensors of zeros; if one cannot be allocated, none is. */
+  /** Returns tensors of zeros; if one cannot be allocated, none is. */
   public static FloatTensor[] zeros(Shape... shapes) {
     Storage[] storages =
         Storage.allocateAll(Arrays.stream(shapes).mapToLong(Shape::size).toArray());

@@ -7,7 +7,7 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.internal.memory.Storage;
 
-/** Integers without gaps. */
+/** A tensor of integers without gaps. */
 public final class DenseInts extends Dense implements IntTensor {
   /** Returns the only implementation of a tensor. */
   public static DenseInts from(IntTensor tensor) {

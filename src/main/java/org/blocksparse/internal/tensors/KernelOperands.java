@@ -16,7 +16,7 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.sparse.TableRows;
 import org.blocksparse.internal.weights.Blocks;
 
-/** Tensors as the kernels see them. */
+/** Converts tensors to operands of kernels. */
 public final class KernelOperands {
   private KernelOperands() {}
 
@@ -54,7 +54,7 @@ public final class KernelOperands {
         : StoredBlocks.from(((Weights) W)).elements();
   }
 
-  /** Weights of rank 4, of any form. */
+  /** Returns weights of rank 4, of any form. */
   public static Blocks blocks(BlockMatrix W) {
     return W instanceof FloatTensor floats
         ? blocks(floats)
@@ -72,7 +72,7 @@ public final class KernelOperands {
         transposed
             ? Math.max(iSize, Dense.from(tensor).stride(3))
             : Math.max(oSize, Dense.from(tensor).stride(2));
-    // The strides of a tensor without elements may be anything, larger than any memory as well.
+    // A tensor without elements may have any strides, even larger than memory.
     boolean empty = shape.size() == 0;
     return new Blocks(
         Dense.from(tensor).storage(),

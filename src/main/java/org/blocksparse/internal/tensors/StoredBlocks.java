@@ -21,14 +21,14 @@ import org.blocksparse.internal.weights.WeightType;
 public final class StoredBlocks implements Weights {
   static final int RANK = 4;
 
-  /** Maximum number of scales of empty blocks (iSize 0). */
+  /** The most scales of empty blocks (iSize 0). */
   private static final int MOST_SCALES_OF_NOTHING = 1 << 20;
 
   private final Shape shape;
 
   private final StoredWeights stored;
 
-  /** True if the memory holds the transposed blocks. */
+  /** Whether the memory holds the transposed blocks. */
   private final boolean transposed;
 
   /** Returns the only implementation of some weights. */
@@ -37,7 +37,7 @@ public final class StoredBlocks implements Weights {
   }
 
   /**
-   * Weights that take ownership of the memory.
+   * Creates weights that take ownership of the memory.
    *
    * @param shape (iBlocks, oBlocks, iSize, oSize)
    */
@@ -52,7 +52,7 @@ public final class StoredBlocks implements Weights {
   }
 
   /**
-   * Weights that take ownership of memory with the transposed blocks.
+   * Returns weights that take ownership of memory with the transposed blocks.
    *
    * @param inMemory (oBlocks, iBlocks, oSize, iSize)
    */
@@ -371,7 +371,7 @@ public final class StoredBlocks implements Weights {
     return stored.elements();
   }
 
-  /** Null unless the type has some. */
+  /** Returns the scales; null unless the type has some. */
   public Storage scales() {
     return stored.scales();
   }

@@ -22,12 +22,12 @@ import org.blocksparse.internal.training.BlockedTensor;
 import org.blocksparse.internal.training.LayerState;
 import org.blocksparse.products.OptimizerState;
 
-/** The states of tensors, each by itself, since each may have another optimizer. */
+/** The states of tensors, separate because each may have another optimizer. */
 public final class TensorStates implements OptimizerState {
   private static final String WORDS =
       "(iBlocks, oBlocks, iSize, oSize) for weights or (blocks, size) for biases";
 
-  /** The only tensor of each {@link LayerState}, so that each has a rule of its own. */
+  /** The index of the only tensor of each {@link LayerState}, so that each has its own rule. */
   private static final int ONLY = 0;
 
   /** The key of a tensor: views of it have the same memory. */
@@ -144,7 +144,7 @@ public final class TensorStates implements OptimizerState {
     return (int) (shape.rank() == 4 ? shape.dim(0) * shape.dim(1) : shape.dim(0));
   }
 
-  /** A part of a step that changes blocks of the tensor it was begun for. */
+  /** A part of a step, which changes blocks of the tensor that it was begun for. */
   public interface Change {
     void make(LayerState.Step step, int tensor);
   }

@@ -32,13 +32,13 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
   /** The cost of sorting or packing an entry, in multiply-adds. */
   private static final int SORT_WORK = 64;
 
-  /** Rows that are drawn by one generator. */
+  /** The rows that one generator draws. */
   private static final int DRAWN_ROWS = 1 << 12;
 
-  /** The step of the state of a {@link SplittableRandom} with each number. */
+  /** The increment of a {@link SplittableRandom} for each number. */
   private static final long GOLDEN_GAMMA = 0x9E3779B97F4A7C15L;
 
-  /** A random number, which puts the numbers of tables far from those of layers above them. */
+  /** A random offset, which separates the numbers of tables from those of layers above them. */
   private static final long STREAM = 0x3C79AC492BA7B653L;
 
   private long work(long entries) {
@@ -46,8 +46,8 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
   }
 
   /**
-   * Draws the table, uniform in [-bound, bound): the same for any number of workers, and other
-   * numbers than those that a layer of the same seed begins with.
+   * Draws the table, uniform in [-bound, bound): equal for any number of workers, and different
+   * from the initial numbers of a layer with the same seed.
    */
   public void draw(long seed, float bound) {
     long count = rows.count();
@@ -60,7 +60,7 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
           float[] row = new float[features];
           for (int piece = begin; piece < end; piece++) {
             long first = (long) piece * DRAWN_ROWS;
-            // Begins where the generator of the piece before ended, as if there were one only.
+            // Begins where the generator of the previous piece ended, as if there were only one.
             SplittableRandom random = new SplittableRandom(state + first * features * GOLDEN_GAMMA);
             for (long r = first; r < Math.min(first + DRAWN_ROWS, count); r++) {
               for (int q = 0; q < features; q++) {
@@ -72,7 +72,7 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
         });
   }
 
-  /** Row r of {@code out} becomes the reduced sum of bag r. */
+  /** Sets row r of {@code out} to the reduced sum of bag r. */
   public void sum(Bags bags, Rows out) {
     RowKernels kernels = engine.kernels().rows();
     BagSums sums = new BagSums(reduction, bags, features, rows, out);
@@ -82,7 +82,7 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
         (begin, end) -> kernels.bagSum(sums, begin, end));
   }
 
-  /** The gradient with respect to the values of the bags. */
+  /** Computes the gradient with respect to the values of the bags. */
   public void dot(Bags bags, Rows gradOut, Storage gradValues) {
     RowKernels kernels = engine.kernels().rows();
     BagDots dots = new BagDots(reduction, bags, features, rows, gradOut, gradValues);
@@ -91,7 +91,7 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
   }
 
   /**
-   * Each row of the table that the bags name makes one step.
+   * Makes one step of each row of the table that the bags name.
    *
    * @param bound what all indices are less than
    * @param tensor the position of the table in the state
@@ -106,8 +106,8 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
   }
 
   /**
-   * Each row of the table that the bags name, which is the place of a gradient, becomes its own, or
-   * gets alpha times that added.
+   * Replaces each named row of the table, which holds gradients, by its gradient, or adds alpha
+   * times that.
    *
    * @param bound what all indices are less than
    */
@@ -163,12 +163,12 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
     }
   }
 
-  /** Takes bags [begin, end), whose sums are the gradients of the targets. */
+  /** Receives bags [begin, end), whose sums are the gradients of the targets. */
   private interface Gradients {
     void accept(Bags sums, int begin, int end, Rows gradients, Slice targets, Slice steps);
   }
 
-  /** Rows that are named very often are summed up in parts first. */
+  /** Passes the gradients on; rows that are named very often are summed in parts first. */
   private void forEachGradient(Bags bags, int bound, Rows gradOut, Gradients taker) {
     try (TransposedBags transposed = transposed(bags, bound, reduction)) {
       Bags parts = transposed.parts();
@@ -176,7 +176,7 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
         take(transposed.whole(), gradOut, taker);
       } else {
         try (Scratch scratch = Scratch.borrow((long) parts.count() * features)) {
-          take(transposed.whole(), gradOut, taker); // memory that is not to be had changes nothing
+          take(transposed.whole(), gradOut, taker); // a lack of memory changes nothing
           TableRows summands = new TableRows(gradOut);
           Rows sums = new Rows(scratch.storage(), parts.count(), features);
           RowKernels kernels = engine.kernels().rows();

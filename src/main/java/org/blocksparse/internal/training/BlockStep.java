@@ -9,18 +9,18 @@ import org.blocksparse.internal.schedule.OuterSchedule;
 import org.blocksparse.internal.weights.Blocks;
 
 /**
- * A step of weights or biases of chosen blocks: the gradient of a block is made, used and forgotten
- * while it is in the cache, and blocks that nothing was computed with cost nothing. Plain gradient
- * descent adds the products straight to the parameters.
+ * A step of weights or biases of chosen blocks: the gradient of a block is computed, used and
+ * dropped while it is in the cache, and unused blocks cost nothing. Plain gradient descent adds the
+ * products straight to the parameters.
  *
- * <p>A large block is taken in bands, by several workers, unless its gradient is clipped: its
- * length is known when all of it is there. The bits do not depend on the workers.
+ * <p>Several workers share a large block, in bands, unless its gradient is clipped, which requires
+ * the length of the whole gradient. The bits do not depend on the workers.
  *
  * @param tensor the position of the tensor in the state
  */
 public record BlockStep(Engine engine, LayerState.Step step, int tensor) {
   /**
-   * Weights follow the outer products of rows.
+   * Updates weights by the outer products of rows.
    *
    * @param w the weights, dense, as the state knows them
    */
@@ -64,7 +64,7 @@ public record BlockStep(Engine engine, LayerState.Step step, int tensor) {
   }
 
   /**
-   * Biases follow the sums of the rows that were computed with them.
+   * Updates biases by the sums of the rows that were computed with them.
    *
    * @param b the biases, as the state knows them
    */

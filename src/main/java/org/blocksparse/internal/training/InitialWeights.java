@@ -10,10 +10,10 @@ import org.blocksparse.internal.memory.Storage;
  * part of them can begin at its own place.
  */
 public record InitialWeights(int features, long seed) {
-  /** The step that a {@link SplittableRandom} adds to its seed for each number. */
+  /** The increment of a {@link SplittableRandom} for each number. */
   private static final long STEP = 0x9e3779b97f4a7c15L;
 
-  /** Fills rows of weights with what comes after the given number of weights. */
+  /** Fills rows of weights with the numbers after the given number of weights. */
   public void fill(Storage weights, long before, int columns) {
     // This generator is in java.base; those that RandomGeneratorFactory finds are in a module that
     // a jlink image lacks.

@@ -31,7 +31,7 @@ public record InputBiasTable(Engine engine, SampleBags samples, Rows bias) {
   }
 
   /**
-   * The rows whose blocks a sample selects become the gradient, or get alpha times that added.
+   * Replaces the rows whose blocks a sample selects by the gradient, or adds alpha times that.
    *
    * @param gate a factor for each block that a sample selects, or null
    */
@@ -46,7 +46,7 @@ public record InputBiasTable(Engine engine, SampleBags samples, Rows bias) {
   }
 
   /**
-   * The rows whose blocks a sample selects make one step.
+   * Makes one step of the rows whose blocks a sample selects.
    *
    * @param gate a factor for each block that a sample selects, or null
    * @param tensor the position of the bias in the state
@@ -56,7 +56,7 @@ public record InputBiasTable(Engine engine, SampleBags samples, Rows bias) {
     withSums(gradOut, sums -> table().step(inputs, blocks(), sums, step, tensor));
   }
 
-  /** The gradient with respect to the gate. */
+  /** Computes the gradient with respect to the gate. */
   public void gradGate(Rows gradOut, Storage gradGate) {
     withSums(gradOut, sums -> table().dot(samples.inputs(null), sums, gradGate));
   }

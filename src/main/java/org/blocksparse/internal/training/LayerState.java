@@ -27,11 +27,11 @@ import org.blocksparse.internal.sparse.Bags;
  * }</pre>
  *
  * <p>Each tensor counts the steps of its own blocks, since the tensors of an {@code OptimizerState}
- * may be stepped apart. In a softmax those of W2 and b2 of a class, and of W1 and b1, always agree,
- * and files have one of each pair.
+ * may have separate steps. In a softmax those of W2 and b2 of a class, and of W1 and b1, always
+ * agree, and files have one of each pair.
  *
- * <p>All that can be refused is refused by {@link #begin}. The first update drops the state of
- * another kind of rule: a step that ends before leaves it as it was.
+ * <p>{@link #begin} rejects all invalid arguments. The first update drops the state of another kind
+ * of rule; a step that ends before it changes nothing.
  */
 public final class LayerState implements AutoCloseable {
   private final String name;
@@ -41,7 +41,7 @@ public final class LayerState implements AutoCloseable {
   private boolean closed;
 
   /**
-   * State of tensors that no step was taken with yet.
+   * Creates the state of tensors before their first step.
    *
    * @param name what messages call the owner
    * @param tensors what is trained; steps name them by their position here
@@ -58,7 +58,7 @@ public final class LayerState implements AutoCloseable {
       Storage.closeAll(memory);
     }
 
-    /** Keeps the memory from going until {@link #release}. */
+    /** Keeps the memory alive until {@link #release}. */
     Content acquire() {
       for (Storage storage : memory) {
         if (!storage.acquire()) {
@@ -75,7 +75,7 @@ public final class LayerState implements AutoCloseable {
     }
   }
 
-  /** Zeroed state; all of it or, if there is no memory, none. */
+  /** Returns zeroed state: all of it or, if memory is short, none. */
   private Content allocate(Optimizer.Kind newKind) {
     int moments = newKind.moments();
     long[] elements = new long[tensors.length * moments];
@@ -91,7 +91,7 @@ public final class LayerState implements AutoCloseable {
   }
 
   /**
-   * Returns a step by a rule. Nothing has changed until its first update.
+   * Begins a step by a rule. Nothing has changed until its first update.
    *
    * @throws IllegalStateException if this state was closed
    * @throws OutOfMemoryError that names the bytes, if there is no memory for another kind of rule
@@ -104,7 +104,7 @@ public final class LayerState implements AutoCloseable {
   }
 
   /**
-   * This was not closed.
+   * Requires that this was not closed.
    *
    * @throws IllegalStateException if it was
    */
@@ -114,12 +114,12 @@ public final class LayerState implements AutoCloseable {
     }
   }
 
-  /** Says that its owner is closed. */
+  /** Returns the exception for a closed owner. */
   public IllegalStateException closed() {
     return new IllegalStateException(name + ": the " + name + " is closed");
   }
 
-  /** Makes bands of blocks follow their gradients. */
+  /** Updates bands of blocks by their gradients. */
   public interface BandUpdate {
     /**
      * Updates one band.
@@ -137,7 +137,7 @@ public final class LayerState implements AutoCloseable {
     private final RowKernels kernels;
     private final Content used;
 
-    /** True if {@link #used} is the content of this state. */
+    /** Whether {@link #used} is the content of this state. */
     private volatile boolean kept;
 
     private Step(Optimizer rule, Kernels kernels, Content used, boolean kept) {
@@ -170,7 +170,7 @@ public final class LayerState implements AutoCloseable {
     }
 
     /**
-     * Makes one block of a tensor follow its gradient.
+     * Updates one block of a tensor by its gradient.
      *
      * @param tensor the position of the tensor
      * @param gradient the gradient of the block, in its first elements
@@ -181,8 +181,8 @@ public final class LayerState implements AutoCloseable {
     }
 
     /**
-     * Makes blocks follow gradients that come in bands. The rule clips nothing: the length of a
-     * gradient is that of all of its bands.
+     * Updates blocks by gradients in bands. The rule must not clip: the length of a gradient is
+     * that of all of its bands.
      *
      * @param tensor the position of the tensor
      * @param blocks which ones, none twice
@@ -195,12 +195,12 @@ public final class LayerState implements AutoCloseable {
             keep();
             state.update(ruleOf(tensor), kernels, block, begin, count, 1, gradient);
           });
-      keep(); // of blocks without elements there are no bands
+      keep(); // blocks without elements have no bands
       blocks.forEach(state::countStep);
     }
 
     /**
-     * Makes blocks follow the sums of bags, each the gradient of one block.
+     * Updates blocks by the sums of bags, each the gradient of one block.
      *
      * @param gradients what the sums are of, rows of the size of a block
      * @param targets for each bag its block; no block twice in all bags of a step
@@ -214,8 +214,8 @@ public final class LayerState implements AutoCloseable {
     }
 
     /**
-     * Drops what was kept for another kind of rule. {@link #update} does so; it is for those who
-     * update a tensor themselves, if this {@link #isPlainDescent}.
+     * Drops the state of another kind of rule. {@link #update} does this, too; it is for callers
+     * who update a tensor themselves, if this {@link #isPlainDescent}.
      */
     public void keep() {
       if (!kept) {
@@ -231,7 +231,7 @@ public final class LayerState implements AutoCloseable {
           kind = rule.kind();
           kept = true;
         }
-        // A state that was closed meanwhile is freed with this step.
+        // A state that was closed in the meantime is freed with this step.
       }
     }
 
@@ -246,7 +246,7 @@ public final class LayerState implements AutoCloseable {
 
   // ------------------------------------------------------------------------ for files and copies
 
-  /** The state at one moment. Its memory stays until this is closed, as it must be. */
+  /** The state at one moment. Its memory stays until this is closed, which is required. */
   public static final class Kept implements AutoCloseable {
     private final Optimizer.Kind kind;
     private final Content content;
@@ -279,7 +279,7 @@ public final class LayerState implements AutoCloseable {
    */
   public synchronized Kept hold() {
     requireOpen();
-    Kept kept = new Kept(kind, content); // before what it has to release is acquired
+    Kept kept = new Kept(kind, content); // made before the memory that it must release is acquired
     content.acquire();
     return kept;
   }
@@ -300,7 +300,7 @@ public final class LayerState implements AutoCloseable {
   }
 
   /**
-   * Begins anew for a kind of rule, with zeros that the caller replaces.
+   * Starts again for a kind of rule, with zeros that the caller replaces.
    *
    * @throws OutOfMemoryError that names the bytes; the state is as it was then
    */

@@ -16,13 +16,13 @@ import org.blocksparse.internal.sparse.Bags;
  * taken. Different blocks may be updated by different threads at the same time.
  */
 public final class TensorState {
-  /** Numbers below 2 to the power of minus this vanish beside 1. */
+  /** The number of bits after which a power of two vanishes beside 1. */
   private static final int CORRECTED_BITS = 54;
 
   private final BlockedTensor tensor;
   private final Parameters parameters;
 
-  /** Empty unless the kind of rule counts them. */
+  /** The steps of each block; empty unless the rule counts them. */
   private final int[] steps;
 
   /**
@@ -32,7 +32,7 @@ public final class TensorState {
    */
   private final int[][] begun;
 
-  /** State of a tensor that has made no step. */
+  /** Creates the state of a tensor before its first step. */
   TensorState(BlockedTensor tensor, Optimizer.Kind kind, Storage[] moments) {
     this.tensor = tensor;
     this.parameters = new Parameters(tensor.storage(), moments);
@@ -41,7 +41,7 @@ public final class TensorState {
     this.begun = new int[counted][];
   }
 
-  /** Makes a block follow its gradient, which is in the first elements of {@code gradient}. */
+  /** Updates a block by its gradient, which is in the first elements of {@code gradient}. */
   void update(Optimizer rule, RowKernels kernels, int block, Storage gradient) {
     long count = tensor.blockSize();
     float scale = scale(rule, kernels, count, gradient);
@@ -67,7 +67,7 @@ public final class TensorState {
       while (to < columns.length && Math.min(settled, nextStep(block) - columns[to]) == number) {
         to++;
       }
-      boolean all = to - from == columns.length; // of all rows, they lie together
+      boolean all = to - from == columns.length; // the columns of all rows are contiguous
       long run = all ? size : to - from;
       for (long at = from; at < size; at += all ? size : columns.length) {
         kernels.step(rule, parameters, begin + at, run, gradient, at, scale, number);
@@ -84,8 +84,8 @@ public final class TensorState {
   }
 
   /**
-   * Makes a band of a block follow its gradient, which is in the first elements of {@code
-   * gradient}. The step of the block is counted when all bands are done.
+   * Updates a band of a block by its gradient, which is in the first elements of {@code gradient}.
+   * The step of the block is counted when all bands are done.
    *
    * @param begin where the band begins within the block
    * @param scale what the gradient is multiplied by
@@ -102,7 +102,7 @@ public final class TensorState {
     kernels.step(rule, parameters, offset, count, gradient, 0, scale, nextStep(block));
   }
 
-  /** Makes the blocks that are targets follow the sums of bags [begin, end). */
+  /** Updates the target blocks by the sums of bags [begin, end). */
   void update(
       Optimizer rule,
       RowKernels kernels,
@@ -141,14 +141,14 @@ public final class TensorState {
     return steps.length == 0 ? 1 : Math.max(steps[block], steps[block] + 1);
   }
 
-  /** A block has made a step: what fails before it has leaves its number as it was. */
+  /** Counts a completed step of a block; a failure before it leaves the count unchanged. */
   void countStep(int block) {
     if (steps.length > 0) {
       steps[block] = nextStep(block);
     }
   }
 
-  /** One of the moments, of the size of the tensor. */
+  /** Returns one of the moments, of the size of the tensor. */
   public Storage moment(int number) {
     return parameters.moments()[number];
   }
@@ -195,7 +195,7 @@ public final class TensorState {
   }
 
   /**
-   * Makes room for columns that begin later, so that {@link #begin} takes no memory.
+   * Allocates for columns that begin later, so that {@link #begin} needs no memory.
    *
    * @param columns of a block
    */
@@ -205,14 +205,14 @@ public final class TensorState {
     }
   }
 
-  /** Columns [from, to) of a block begin now: they have made no step. */
+  /** Begins columns [from, to) of a block now: they have made no step. */
   public void begin(int block, int from, int to) {
     if (begun.length > 0 && begun[block] != null) {
       Arrays.fill(begun[block], from, to, steps[block]);
     }
   }
 
-  /** A column of a block takes the place of another one. */
+  /** Moves a column of a block to the place of another one. */
   public void moveColumn(int block, int from, int to) {
     if (begun.length > 0 && begun[block] != null) {
       begun[block][to] = begun[block][from];

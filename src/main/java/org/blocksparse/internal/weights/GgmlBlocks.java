@@ -8,8 +8,8 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Scheduler;
 
 /**
- * Blocks of ggml: their codes and scales, and the floats that they stand for, each product and
- * difference rounded as ggml's reference does, so that the bits are the same.
+ * Blocks of ggml: their codes and scales, and the floats that they represent, with the products and
+ * differences rounded as in ggml's reference, to the same bits.
  *
  * <pre>
  * Q8_0   float16 d, 32 codes of int8                                       d * code
@@ -162,7 +162,7 @@ public final class GgmlBlocks {
     return bit(at + 74, i) == 0 ? number : -number;
   }
 
-  /** Puts the scales of the block that was read last into a column of a part of a panel. */
+  /** Stores the scales of the block read last in a column of a part of a panel. */
   void putScales(int q, byte[] part) {
     if (type == GgmlType.MXFP4) {
       panels.putScale(part, 0, 0, q, in.get(0));
@@ -243,7 +243,7 @@ public final class GgmlBlocks {
     return -1;
   }
 
-  /** Widens the block at a byte to the floats from an element on. */
+  /** Widens the block at a byte to floats, from an element on. */
   private void widenBlock(int at, int to) {
     switch (type) {
       case F32 -> out[to] = in.getFloat(at);

@@ -66,7 +66,7 @@ public final class Narrowing {
 
   private void forEachBlock(Scheduler scheduler, Block action) {
     if (rows == 0 || columns == 0) {
-      return; // however many blocks of nothing there are
+      return; // there may be very many empty blocks
     }
     for (long first = 0; first < blocks; first += Integer.MAX_VALUE) {
       long begin = first;
@@ -159,7 +159,7 @@ public final class Narrowing {
     float[] scale = new float[columns];
     long size = (long) rows * columns;
     int q = (int) (begin % columns);
-    long end = begin; // of the block that the scales are of
+    long end = begin; // the end of the block with the same scales
     for (int i = 0; i < values.length; i++) {
       if (begin + i == end) {
         long block = end / size;

@@ -34,8 +34,8 @@ import org.blocksparse.internal.schedule.Scheduler;
  *   <li>IQ4_XS: the same, with a scale that is a multiple of a unit, as that of Q4_K is.
  * </ul>
  *
- * <p>A scale of 16 bits that is subnormal is rounded up where the largest number would need a
- * multiple that there is none of.
+ * <p>A subnormal scale of 16 bits is rounded up if the largest number would need a multiple that
+ * does not exist.
  */
 public final class PanelPacking {
   private final String name;
@@ -282,7 +282,7 @@ public final class PanelPacking {
     return Float.isFinite(scale);
   }
 
-  /** Rounds to codes times a scale, less a minimum, both multiples of units. */
+  /** Rounds to codes times a scale, minus a minimum, both multiples of units. */
   private boolean roundAboveMinimum(float[] cells, int rows, int q, byte[] part) {
     int top = panels.largest();
     int scaleRows = panels.scaleRows();

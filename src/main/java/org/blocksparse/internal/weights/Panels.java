@@ -159,7 +159,7 @@ public record Panels(WeightType type, int rows, int columns) {
     return row / 2 * 4 * PANEL_COLUMNS + column * 4 + row % 2 * 2;
   }
 
-  /** Puts the bfloat16 of a row and a column into a part. */
+  /** Stores the bfloat16 of a row and a column in a part. */
   void putNumber(byte[] part, int row, int column, short bits) {
     int at = numberByte(row, column);
     part[at] = (byte) bits;
@@ -189,14 +189,14 @@ public record Panels(WeightType type, int rows, int columns) {
     }
   }
 
-  /** Puts float16 number `which` of a column into a head or, where there is none, a group. */
+  /** Stores float16 number {@code which} of a column in a head or, without a head, in a group. */
   void putHalf(byte[] part, int which, int column, short bits) {
     int at = 2 * (which * PANEL_COLUMNS + column);
     part[at] = (byte) bits;
     part[at + 1] = (byte) (bits >> 8);
   }
 
-  /** Puts scale `which` of one byte of a group and a column into a part. */
+  /** Stores scale {@code which} of one byte of a group and a column in a part. */
   void putScale(byte[] part, int group, int which, int column, int scale) {
     part[partBytes(group) + which * PANEL_COLUMNS + column] = (byte) scale;
   }

@@ -3,7 +3,7 @@ package org.blocksparse.internal.weights;
 
 import org.blocksparse.internal.binding.Blocksparse;
 
-/** The rounding of the rows that a product reads. */
+/** The rounding of a product's input rows. */
 public enum RowFormat {
   /** Floats without rounding. */
   FLOATS(-1),

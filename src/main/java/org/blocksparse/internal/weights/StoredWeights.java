@@ -215,7 +215,7 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
   /** Writes the floats that the weights stand for. */
   public void widen(long blocks, int rows, int columns, Storage out) {
     if (columns == 0) {
-      return; // however many rows of nothing there are
+      return; // there may be very many empty rows
     }
     Panels panels = type.isPacked() ? new Panels(type, rows, columns) : null;
     float[] piece = new float[Math.min(PIECE, columns)];
