@@ -67,7 +67,7 @@ class generator {
     return z ^ (z >> 31);
   }
 
-  // About Gaussian: a sum of four uniform numbers, exact in a double.
+  // Returns an approximately Gaussian number: a sum of four uniform numbers, exact in a double.
   float centred(double deviation) {
     double sum = 0;
     for (int i = 0; i < 4; ++i) {
@@ -93,7 +93,7 @@ struct shape {
   int64_t experts, top, inputs, hidden;
 };
 
-// (tokens, top) different experts of each token.
+// Returns different experts for each token, (tokens, top).
 std::vector<int32_t> routing(const shape& s, int number, int64_t tokens) {
   generator random(100 + static_cast<uint64_t>(number));
   std::vector<int32_t> chosen;
@@ -130,7 +130,7 @@ void quantize(ggml_type type, const float* from, void* to, int64_t rows, int64_t
 #endif
 }
 
-// Weights (experts, outputs, inputs) in a type, before they are packed.
+// Returns weights (experts, outputs, inputs) in a type, before packing.
 std::vector<uint8_t> quantized(const ggml_tensor* tensor, uint64_t seed) {
   const int64_t inputs = tensor->ne[0], outputs = tensor->ne[1];
   std::vector<uint8_t> bytes(ggml_nbytes(tensor));
@@ -179,7 +179,8 @@ void fill(ggml_context*, ggml_tensor* tensor, uint64_t seed, bool packed) {
 
 #else
 
-// The buffer of a layout for which the processor has faster kernels; as llama.cpp looks for it.
+// Returns the buffer of a layout for which the processor has faster kernels, found as llama.cpp
+// does.
 ggml_backend_buffer_type_t packed_buffer(ggml_context* context, ggml_tensor* tensor) {
   const ggml_backend_reg_t registry = ggml_backend_cpu_reg();
   const ggml_backend_dev_t device = ggml_backend_reg_dev_get(registry, 0);

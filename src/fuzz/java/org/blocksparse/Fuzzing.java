@@ -5,7 +5,10 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** A file of any bytes is read, or refused with the one exception; either way it leaves nothing. */
+/**
+ * Reads a file of any bytes, or expects the one exception; either way no memory or file stays
+ * behind.
+ */
 public final class Fuzzing {
   private static final Path FILE = temporary();
 
@@ -23,9 +26,9 @@ public final class Fuzzing {
     }
   }
 
-  /** The same of a part of that file, while it is open. */
+  /** Does the same for a part of that file, while it is open. */
   public static void readOrRefuse(Reader reader) throws IOException {
-    if (kept(reader) != 0) { // by a pool, once; what leaks does so again
+    if (kept(reader) != 0) { // a pool keeps some, once; a leak recurs
       long kept = kept(reader);
       require(kept == 0, kept + " bytes were kept");
     }

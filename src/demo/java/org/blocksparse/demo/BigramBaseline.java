@@ -59,11 +59,12 @@ final class BigramBaseline {
   private static double discount(int[] counts) {
     long once = Arrays.stream(counts).filter(n -> n == 1).count();
     long twice = Arrays.stream(counts).filter(n -> n == 2).count();
-    // A tiny text may hold nothing that was seen once; any discount below one will do for it.
+    // Returns the discount. A tiny text may have no word seen once; any discount below one works
+    // for it.
     return once == 0 ? 0.5 : once / (once + 2.0 * twice);
   }
 
-  /** The probability of {@code word} after {@code before}. */
+  /** Returns the probability of {@code word} after {@code before}. */
   double probability(int before, int word) {
     double single =
         (Math.max(kindsBefore[word] - wordDiscount, 0)

@@ -26,7 +26,7 @@ final class BigramBaselineTest {
 
   @Test
   void probabilities_sumToOneAfterEveryWord() {
-    int words = 40; // of which some never occur
+    int words = 40; // some of them never occur
     int[] text = new SplittableRandom(3).ints(5000, 0, words - 4).map(i -> i * i / 40).toArray();
     BigramBaseline baseline = new BigramBaseline(words, text);
     for (int before = 0; before < words; before++) {

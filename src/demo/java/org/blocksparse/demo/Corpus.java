@@ -16,8 +16,8 @@ import java.util.stream.Stream;
 import org.blocksparse.ranking.Labels;
 
 /**
- * A text as numbers of words, in a part to learn and a part that is held out. Each sentence ends
- * with {@link #END}.
+ * A text as numbers of words, in a training part and a held-out part. Each sentence ends with
+ * {@link #END}.
  *
  * @param vocabulary the end of a sentence, {@link #UNKNOWN}, then the words that occur more than
  *     once in the part to learn, the most frequent first
@@ -26,7 +26,7 @@ import org.blocksparse.ranking.Labels;
 record Corpus(Labels vocabulary, int[] training, int[] heldOut) {
   static final int END = 0;
 
-  /** Stands for every word that is not in the vocabulary. */
+  /** Stands for every word outside the vocabulary. */
   static final int UNKNOWN = 1;
 
   private static final List<String> SPECIAL = List.of("</s>", "<unk>");
@@ -74,12 +74,12 @@ record Corpus(Labels vocabulary, int[] training, int[] heldOut) {
         .toArray();
   }
 
-  /** The numbers of words. */
+  /** Returns the numbers of words. */
   static int[] ids(Labels vocabulary, List<String> words) {
     return words.stream().mapToInt(vocabulary::output).map(id -> id < 0 ? UNKNOWN : id).toArray();
   }
 
-  /** The first words of some held-out sentences that are longer and begin with known words. */
+  /** Returns the first words of some longer held-out sentences that begin with known words. */
   List<int[]> beginnings(int count, int words) {
     List<int[]> beginnings = new ArrayList<>();
     int start = 0;

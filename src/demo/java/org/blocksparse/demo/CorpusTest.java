@@ -71,7 +71,7 @@ final class CorpusTest {
         Sentences.words("Größe, МИР、世界 E\u0301TAT"));
   }
 
-  /** The figures that published comparisons of this text are based on. */
+  /** The figures on which published comparisons of this text are based. */
   @Test
   void wordNet_hasAllDefinitionsWithoutExamples() throws IOException {
     List<List<String>> sentences = Sentences.ofWordNet();

@@ -30,14 +30,17 @@ record LanguageModel(EmbeddingBag bag, HierarchicalSoftmax softmax) implements A
 
   private static final int PLACES = 5;
 
-  /** Places that choose the class of a word. */
+  /** The preceding words that choose the class of a word. */
   private static final int PLACES_OF_CLASSES = 2;
 
   private static final int FEATURES = 192;
   private static final Optimizer ADAGRAD = Optimizer.adagrad(0.1f).withDecay(1e-5f);
   private static final double UNSEEN_COUNT = 0.1;
 
-  /** Classes of words that follow similar words; or one for each word, which is a full softmax. */
+  /**
+   * Returns classes of words that follow similar words; or one for each word, which is a full
+   * softmax.
+   */
   static ClassAssignment classes(Corpus corpus, int count) {
     int[] text = corpus.training();
     int words = corpus.vocabulary().size();
@@ -51,7 +54,7 @@ record LanguageModel(EmbeddingBag bag, HierarchicalSoftmax softmax) implements A
     }
   }
 
-  /** A model whose biases predict each word as often as it occurs. */
+  /** Returns a model whose biases predict each word by its frequency. */
   static LanguageModel of(Corpus corpus, ClassAssignment classes) {
     int words = classes.outputs();
     double[] counts = new double[words];
@@ -74,7 +77,10 @@ record LanguageModel(EmbeddingBag bag, HierarchicalSoftmax softmax) implements A
         softmax);
   }
 
-  /** Words of the same sentence before each position; {@link Corpus#END} where there are none. */
+  /**
+   * Returns the words of the same sentence before each position; {@link Corpus#END} before its
+   * first word.
+   */
   private static SparseRows before(int words, int places, int[] text, int... positions) {
     int[] indices = new int[places * positions.length];
     for (int row = 0; row < positions.length; row++) {
@@ -93,7 +99,7 @@ record LanguageModel(EmbeddingBag bag, HierarchicalSoftmax softmax) implements A
     return before(softmax.outputs(), PLACES, text, positions);
   }
 
-  /** A step of training on the words at some positions. Returns their mean loss before it. */
+  /** Trains on the words at some positions. Returns their mean loss before the step. */
   double step(int[] text, int[] positions) {
     int[] words = Arrays.stream(positions).map(position -> text[position]).toArray();
     try (SparseRows before = before(text, positions);
@@ -121,7 +127,7 @@ record LanguageModel(EmbeddingBag bag, HierarchicalSoftmax softmax) implements A
     return Math.exp(sum / text.length);
   }
 
-  /** The k words that are most likely to follow {@code words}. */
+  /** Returns the k words that are most likely to follow {@code words}. */
   Ranking likeliest(int[] words, int k) {
     try (SparseRows before = before(Arrays.copyOf(words, words.length + 1), words.length);
         FloatTensor x = bag.apply(before)) {
@@ -129,7 +135,7 @@ record LanguageModel(EmbeddingBag bag, HierarchicalSoftmax softmax) implements A
     }
   }
 
-  /** A random word to follow {@code words}; never {@link Corpus#UNKNOWN}. */
+  /** Returns a random word to follow {@code words}; never {@link Corpus#UNKNOWN}. */
   int draw(int[] words, double temperature, RandomGenerator random) {
     try (SparseRows before = before(Arrays.copyOf(words, words.length + 1), words.length);
         FloatTensor x = bag.apply(before)) {

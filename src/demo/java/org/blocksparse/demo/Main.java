@@ -36,7 +36,7 @@ import picocli.CommandLine.Spec;
 public final class Main implements Callable<Integer> {
   private static final long SEED = 1;
 
-  /** Timed steps of the full softmax, and of the other one for each of them. */
+  /** The timed steps of the full softmax, and of the other one for each of them. */
   private static final int TIMED = 5;
 
   private static final int FASTER = 20;
@@ -76,9 +76,9 @@ public final class Main implements Callable<Integer> {
 
   private Main() {}
 
-  /** Exits with 0, or with 2 and one line on standard error if the input is of no use. */
+  /** Exits with 0, or with 2 and one line on standard error if the input is invalid. */
   public static void main(String[] args) {
-    Locale.setDefault(Locale.ROOT); // what is printed is English, its numbers included
+    Locale.setDefault(Locale.ROOT); // output is English, including its numbers
     int code = commandLine().execute(args);
     if (code != ExitCode.OK) {
       System.exit(code);
@@ -179,7 +179,7 @@ public final class Main implements Callable<Integer> {
     }
   }
 
-  /** The times of a step with two levels and with a full softmax, which take turns. */
+  /** Prints the times of a step with two levels and with a full softmax, in turns. */
   private void printTimes(Corpus corpus, ClassAssignment classes) {
     int words = classes.outputs();
     double[] fast = new double[TIMED * FASTER];

@@ -49,7 +49,7 @@ final class MainTest {
     refuses("nowhere", "predict", "--model", folder.resolve("nowhere").toString());
   }
 
-  /** Each word determines the next: the model must find out, and beat chance by far. */
+  /** Each word determines the next: the model must learn that, and beat chance by far. */
   @Test
   void aSmallTextIsLearned_andPredicted() throws IOException {
     Path text = folder.resolve("text");

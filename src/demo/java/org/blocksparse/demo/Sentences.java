@@ -32,9 +32,9 @@ final class Sentences {
 
   private Sentences() {}
 
-  /** The words of one sentence. */
+  /** Returns the words of one sentence. */
   static List<String> words(String sentence) {
-    // Interned: a text of a million words has some ten thousand different ones.
+    // Interned: a text of a million words has about ten thousand different ones.
     return WORD.matcher(sentence.toLowerCase(Locale.ROOT))
         .results()
         .map(match -> match.group().intern())
@@ -65,7 +65,7 @@ final class Sentences {
     return example < 0 ? gloss : gloss.substring(0, example);
   }
 
-  /** A UTF-8 text file, one sentence a line. */
+  /** Returns the sentences of a UTF-8 text file, one in each line. */
   static List<List<String>> ofFile(Path file) throws IOException {
     try (Stream<String> lines = Files.lines(file, UTF_8)) {
       return lines.map(Sentences::words).filter(words -> !words.isEmpty()).toList();

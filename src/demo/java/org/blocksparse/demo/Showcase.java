@@ -10,7 +10,7 @@ import java.util.stream.IntStream;
 import org.blocksparse.ranking.Ranking;
 import org.blocksparse.softmax.ClassAssignment;
 
-/** Prints what a trained model knows: word classes, likely next words, sentences of its own. */
+/** Shows what a trained model has learned: word classes, likely next words, sampled sentences. */
 final class Showcase {
   private static final int CLASSES = 5;
   private static final int WORDS_OF_A_CLASS = 10;
@@ -59,14 +59,14 @@ final class Showcase {
     }
   }
 
-  /** The words of a ranking with their probabilities, best first. */
+  /** Returns the words of a ranking with their probabilities, best first. */
   static String words(Ranking likely) {
     return IntStream.range(0, likely.size(0))
         .mapToObj(r -> "%s %.1f%%".formatted(likely.label(0, r), 100 * likely.probability(0, r)))
         .collect(joining(", "));
   }
 
-  /** Words drawn one after the other, each given those before, until the end of a sentence. */
+  /** Prints sentences of words drawn one after the other, each given those before. */
   void printSentences(RandomGenerator random) {
     out.printf("%nSentences drawn from the model (temperature %s):%n", TEMPERATURE);
     for (int i = 0; i < SENTENCES; i++) {

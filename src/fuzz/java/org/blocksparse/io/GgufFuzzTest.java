@@ -31,7 +31,7 @@ class GgufFuzzTest {
     Fuzzing.readsOrRefuses(input, GgufFuzzTest::readAll);
   }
 
-  /** One bad tensor does not hide the others. */
+  /** One invalid tensor does not hide the others. */
   private static void readAll(Path file) throws IOException {
     try (GgufFile gguf = GgufFile.open(file)) {
       Fuzzing.require(!gguf.metadata().toString().isEmpty(), "no text");

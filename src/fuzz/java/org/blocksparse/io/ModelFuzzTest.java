@@ -21,7 +21,7 @@ import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.LabelTree;
 import org.blocksparse.softmax.TwoLevelLayer;
 
-/** Model files of all kinds: whatever a file is, all that could load it try. */
+/** Model files of all kinds: each file is given to all readers that could load it. */
 class ModelFuzzTest {
   /** The parameters of an optimizer state. */
   private static final FloatTensor WEIGHTS = FloatTensor.zeros(1, 2, 2, 3);
@@ -29,8 +29,8 @@ class ModelFuzzTest {
   private static final FloatTensor BIASES = FloatTensor.zeros(2, 3);
 
   /**
-   * The header up to the first zero, then the data. The test puts the length of the header before
-   * it: a fuzzer would search long for one that fits.
+   * Takes the header up to the first zero, then the data. The test adds the length of the header: a
+   * fuzzer would search long for a valid one.
    */
   @FuzzTest(maxDuration = "8s")
   @DictionaryEntries({

@@ -12,7 +12,7 @@ class NpzFuzzTest {
     Fuzzing.readsOrRefuses(input, NpzFuzzTest::readAll);
   }
 
-  /** One bad array does not hide the others. */
+  /** One invalid array does not hide the others. */
   private static void readAll(Path file) throws IOException {
     try (NpzFile archive = NpzFile.open(file)) {
       for (String name : archive.names()) {

@@ -73,7 +73,7 @@ public class BagBenchmark extends Measured {
     }
   }
 
-  /** This library. */
+  /** The bag of this library. */
   public static class Blocksparse extends Table {
     @Override
     Bag bag(BagProblem of) {
@@ -89,7 +89,7 @@ public class BagBenchmark extends Measured {
     }
   }
 
-  /** The embedding and Adagrad that DJL offers. */
+  /** The embedding and the Adagrad of DJL. */
   public static class PyTorch extends Table {
     @Override
     Bag bag(BagProblem of) {

@@ -35,7 +35,7 @@ public final class BlocksparseExperts extends ExpertsEngine {
     }
   }
 
-  /** The layer in floats. */
+  /** Returns the layer in floats. */
   private static MixtureOfExperts floats(MoeShape shape, Workers workers) {
     int inputs = shape.inputs;
     int hidden = shape.hidden;

@@ -32,7 +32,7 @@ import java.util.stream.DoubleStream;
  * }</pre>
  */
 final class Chart {
-  /** Narrow enough for a phone to show it whole. */
+  /** The width, narrow enough for a phone. */
   private static final int WIDTH = 560;
 
   private static final int TITLE_COLUMNS = 52;
@@ -46,7 +46,7 @@ final class Chart {
   private static final int BARS_RIGHT = 490;
   private static final int PANEL_GAP = 52;
 
-  /** The ends that scales of bars may have: few, so that bars of two charts compare. */
+  /** The possible ends of the scales of bars: few, so that bars of two charts compare. */
   private static final double[] SCALES = {5, 10, 20, 50, 100, 200, 500, 1000};
 
   private static final int LEFT = 64;
@@ -92,7 +92,7 @@ final class Chart {
   private final Map<String, List<Point>> lines = new LinkedHashMap<>();
   private final StringBuilder svg = new StringBuilder();
 
-  /** Where the space below the titles begins. */
+  /** The top of the space below the titles. */
   private final int top;
 
   private Chart(List<String> rows) {
@@ -132,7 +132,7 @@ final class Chart {
     add("</svg>%n");
   }
 
-  /** A text in lines of at most so many columns. */
+  /** Returns a text in lines of at most so many columns. */
   private static List<String> lines(String text, int columns) {
     List<String> lines = new ArrayList<>();
     String line = "";
@@ -147,7 +147,7 @@ final class Chart {
     return lines;
   }
 
-  /** The chart of a file. */
+  /** Returns the chart of a file. */
   static String of(Path numbers) throws IOException {
     return new Chart(Files.readAllLines(numbers)).svg.toString();
   }
@@ -204,7 +204,7 @@ final class Chart {
     }
   }
 
-  /** A line beside a bar, which spares the text above it. */
+  /** Draws a line beside a bar, clear of the text above it. */
   private void mark(String kind, double x, int y) {
     add("<path class=\"%s\" d=\"M%.1f %d V%d\"/>%n", kind, x, y + 16, y + 22 + BAR);
   }
@@ -213,7 +213,7 @@ final class Chart {
     return format(ratio < 1 ? "%.2f" : ratio < 10 ? "%.1f" : "%.0f", ratio) + "\u00d7";
   }
 
-  /** A range of an axis, by round numbers, in pixels. */
+  /** A range of an axis, from and to round numbers, in pixels. */
   private record Axis(double begin, double end, double step, double from, double to) {
     static Axis of(double min, double max, double from, double to) {
       double begin = min < max / 2 ? 0 : min;
@@ -288,7 +288,7 @@ final class Chart {
     label(x, y);
   }
 
-  /** The last curve is ours. */
+  /** Returns the kind of a curve: the last one is ours. */
   private String kind(String name) {
     return name.equals(List.copyOf(curves.keySet()).get(curves.size() - 1)) ? "ours" : "other";
   }
@@ -301,7 +301,7 @@ final class Chart {
     add("<path class=\"curve %s\" d=\"M%s\"/>%n", kind, path);
   }
 
-  /** Names at the right of the ends of curves, as far apart as text needs. */
+  /** Writes the names at the right of the ends of curves, spaced for the text. */
   private void label(Axis x, Axis y) {
     Map<String, Point> ends = new LinkedHashMap<>();
     for (Map<String, List<Point>> each : List.of(lines, curves)) {

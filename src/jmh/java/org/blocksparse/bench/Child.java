@@ -24,7 +24,7 @@ final class Child implements AutoCloseable {
     answers = process.inputReader();
   }
 
-  /** The next line that the program prints. */
+  /** Returns the next line that the program prints. */
   String answer() throws IOException {
     String line = answers.readLine();
     if (line == null) {
@@ -38,7 +38,7 @@ final class Child implements AutoCloseable {
     return answer();
   }
 
-  /** The numbers that it answers. */
+  /** Returns the numbers in the answer to a command. */
   double[] askNumbers(String command) throws IOException {
     return Arrays.stream(ask(command).split(" ", -1)).mapToDouble(Double::parseDouble).toArray();
   }

@@ -29,9 +29,9 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 
 /**
- * One dense block with weights of 8 or 16 bits, packed beforehand, on all processors. Ours rounds
- * rows of floats and scales the sums, too; MKL and oneDNN are given rounded rows, and leave sums as
- * they are.
+ * One dense block with weights of 8 or 16 bits, packed beforehand, on all processors. Our products
+ * also round rows of floats and scale the sums; MKL and oneDNN get rounded rows, and return
+ * unscaled sums.
  */
 public class DenseBenchmark extends Measured {
   /** A product of (rows, inputs) and (inputs, outputs), whose numbers all types hold exactly. */
@@ -52,7 +52,7 @@ public class DenseBenchmark extends Measured {
     private byte[] x;
     private byte[] w;
 
-    /** Takes the numbers, and makes what {@link #run} needs. */
+    /** Receives the numbers, and prepares {@link #run}. */
     abstract void make(byte[] ofRows, byte[] ofWeights);
 
     abstract void run();
@@ -64,7 +64,7 @@ public class DenseBenchmark extends Measured {
       Random random = new Random(1);
       x = numbers(random, rows * inputs);
       w = numbers(random, inputs * outputs);
-      // The largest number of each row and of each output makes their scales 1.
+      // The largest number of each row and each output makes their scales 1.
       for (int row = 0; row < rows; row++) {
         x[row * inputs] = 127;
       }
@@ -118,7 +118,7 @@ public class DenseBenchmark extends Measured {
     return halves;
   }
 
-  /** This library. */
+  /** The product of this library. */
   public static class Blocksparse extends Product {
     private FloatTensor h;
     private FloatTensor out;
@@ -144,7 +144,7 @@ public class DenseBenchmark extends Measured {
     }
   }
 
-  /** Intel's library. */
+  /** The product of Intel MKL. */
   public static class Mkl extends Product {
     private static final int B_MATRIX = 162;
     private static final int PACKED = 151;
@@ -249,7 +249,7 @@ public class DenseBenchmark extends Measured {
     }
   }
 
-  /** Formerly MKL-DNN. */
+  /** The product of oneDNN, formerly MKL-DNN. */
   public static class OneDnn extends Product {
     private final engine cpu = new engine(engine.kind.cpu, 0);
     private final stream calls = new stream(cpu);

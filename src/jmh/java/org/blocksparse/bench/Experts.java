@@ -40,7 +40,7 @@ import org.blocksparse.ElementType;
  * take turns, so that a change of the machine's speed affects all of them.
  */
 final class Experts {
-  /** Types whose engines exist at the same time. */
+  /** The types whose engines exist at the same time. */
   private static final List<List<ElementType>> GROUPS =
       List.of(
           List.of(Q4_0, MXFP4),
@@ -51,7 +51,7 @@ final class Experts {
   private static final String ALL_TOKENS = "1,32,256,1024";
   private static final int TURNS = 2;
 
-  /** An engine whose calls take that many times as long as a turn has only one. */
+  /** An engine takes only one turn if its calls take this many times as long as a turn. */
   private static final int LONG_CALL = 5;
 
   private static final String CLASS_PATH = System.getProperty("java.class.path");
@@ -108,7 +108,7 @@ final class Experts {
     return new ProcessBuilder(command);
   }
 
-  /** The folder or jar of a class. */
+  /** Returns the folder or jar of a class. */
   private static Path place(Class<?> type) {
     return Path.of(URI.create(type.getProtectionDomain().getCodeSource().getLocation().toString()));
   }
@@ -141,7 +141,7 @@ final class Experts {
   private final Results results = new Results();
 
   /**
-   * Nothing measured yet.
+   * Starts without measurements.
    *
    * @param seconds of a turn
    * @param arguments shapes and numbers of tokens; all without them
@@ -244,7 +244,7 @@ final class Experts {
     results.add(Experts.class.getName() + "." + peer, params, times);
   }
 
-  /** By the root mean square of the errors: rounding makes them, and they differ by engine. */
+  /** Compares the root mean square of errors: they come from rounding, and differ by engine. */
   private static void requireClose(Engine engine, double[] expected, double... actual) {
     double error = 0;
     double size = 0;

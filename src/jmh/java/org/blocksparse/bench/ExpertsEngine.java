@@ -17,7 +17,7 @@ abstract class ExpertsEngine {
   /** Computes the outputs of the batch by a routing. */
   abstract void call(int routing) throws Exception;
 
-  /** The outputs of the first {@link MoeNumbers#CHECKED_TOKENS} tokens by routing 0. */
+  /** Returns the outputs of the first {@link MoeNumbers#CHECKED_TOKENS} tokens by routing 0. */
   abstract float[] firstOutputs() throws Exception;
 
   private String answer(String... words) throws Exception {

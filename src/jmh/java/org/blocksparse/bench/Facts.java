@@ -20,7 +20,7 @@ public final class Facts implements InternalProfiler {
   static final String BYTES = "bytes";
   static final String FLOPS = "flops";
 
-  /** What JMH calls their unit. */
+  /** The unit under which JMH stores them. */
   static final String UNIT = "fact";
 
   private static final Map<String, Double> FACTS = new ConcurrentHashMap<>();

@@ -27,7 +27,7 @@ public class FastText {
   private static final int EPOCHS = 5;
   private static final int WORDS = 1000;
 
-  /** Steps of 1024 rows, as the workloads have. */
+  /** The number of steps of 1024 rows, the batch size of the workloads. */
   static final int STEPS = EXAMPLES * EPOCHS / 1024;
 
   @Param({"OUTPUTS_20000", "OUTPUTS_100000"})
@@ -46,7 +46,7 @@ public class FastText {
     SplittableRandom random = new SplittableRandom(1);
     try (BufferedWriter writer = Files.newBufferedWriter(input)) {
       for (int example = 0; example < EXAMPLES; example++) {
-        // Every label occurs, so that the tree has as many leaves as we have outputs.
+        // Every label occurs, so that the tree has as many leaves as our layer has outputs.
         int label = example < workload.outputs() ? example : random.nextInt(workload.outputs());
         writer.write("__label__" + label + " w" + random.nextInt(WORDS) + "\n");
       }

@@ -16,7 +16,7 @@ abstract class GatheredProducts implements Products {
   final FloatBuffer h;
   final FloatBuffer gradOut;
 
-  /** A row for each pair. */
+  /** Products with a row for each pair. */
   final FloatBuffer products;
 
   final FloatBuffer gradW;
@@ -41,15 +41,15 @@ abstract class GatheredProducts implements Products {
     gradW = FloatTensor.zeros(problem.W.shape()).asFloatBuffer();
   }
 
-  /** Aligned memory that lives as long as the buffer. */
+  /** Returns aligned memory that lives as long as the buffer. */
   static FloatBuffer buffer(long... dims) {
     return FloatTensor.zeros(dims).asFloatBuffer();
   }
 
-  /** Makes the products of the rows of h with their blocks, n columns each. */
+  /** Computes the products of the rows of h with their blocks, n columns each. */
   abstract void forward();
 
-  /** Makes the products of the rows of gradOut with their blocks, k columns each. */
+  /** Computes the products of the rows of gradOut with their blocks, k columns each. */
   abstract void gradH();
 
   /** Adds the products of the rows of h and gradOut to gradW. */

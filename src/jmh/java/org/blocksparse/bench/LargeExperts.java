@@ -42,10 +42,10 @@ final class LargeExperts {
   private static final int TOKENS = 200;
   private static final int PROMPTS = 3;
 
-  /** Sizes of caches, of which each is a step larger. */
+  /** The number of cache sizes, each a step larger than the one before. */
   private static final int STEPS = 8;
 
-  /** Tokens to estimate how likely experts are. */
+  /** The tokens from which the probabilities of experts are estimated. */
   private static final int SAMPLE = 20_000;
 
   private final List<Path> files = new ArrayList<>();
@@ -71,7 +71,10 @@ final class LargeExperts {
     }
   }
 
-  /** All experts are one, whose file is read for each: never more than one as floats. */
+  /**
+   * Saves a layer in which all experts are copies of one, whose file is read for each: only one at
+   * a time is in memory as floats.
+   */
   private static void save(Path file) throws IOException {
     float[] up = MoeNumbers.weights(SHAPE, MoeNumbers.Matrix.UP, 0);
     float[] down = MoeNumbers.weights(SHAPE, MoeNumbers.Matrix.DOWN, 0);
@@ -101,13 +104,15 @@ final class LargeExperts {
     return layers;
   }
 
-  /** Different experts for each token, by Zipf's law with the exponent 1. */
+  /** Returns different experts for each token, by Zipf's law with the exponent 1. */
   private int[] routing(int layer, int tokens) {
     int[] chosen = new int[tokens * SHAPE.top];
     for (int token = 0; token < tokens; token++) {
       double[] keys = new double[SHAPE.experts];
       for (int rank = 0; rank < keys.length; rank++) {
-        keys[rank] = Math.log(random.nextDouble()) * (rank + 1); // the k largest: no replacement
+        keys[rank] =
+            Math.log(random.nextDouble())
+                * (rank + 1); // the k largest keys: drawing without replacement
       }
       int[] order =
           IntStream.range(0, keys.length)
@@ -121,7 +126,7 @@ final class LargeExperts {
     return chosen;
   }
 
-  /** Seconds of calls of all layers, one after the other. */
+  /** Returns the seconds of calls of all layers, one after the other. */
   private double[] seconds(List<MixtureOfExperts> layers, int tokens, int calls) {
     double[] times = new double[calls];
     try (FloatTensor x = FloatTensor.of(MoeNumbers.x(SHAPE, tokens), tokens, SHAPE.inputs);
@@ -148,7 +153,7 @@ final class LargeExperts {
         .reduce(new MemoryUse(0, 0), MemoryUse::plus);
   }
 
-  /** Bytes per second of one thread that reads files from begin to end. */
+  /** Returns the bytes per second of one thread that reads files from begin to end. */
   private double diskRate() throws IOException {
     long bytes = 0;
     long begin = System.nanoTime();
@@ -197,7 +202,7 @@ final class LargeExperts {
     Files.write(chart, rows);
   }
 
-  /** The share of uses that the most likely experts have, by their number. */
+  /** Returns the share of uses of the most likely experts, by their number. */
   private double[] bestHits() {
     int[] uses = new int[SHAPE.experts];
     for (int expert : routing(0, SAMPLE)) {
@@ -216,7 +221,7 @@ final class LargeExperts {
     }
   }
 
-  /** After as many calls to warm up. */
+  /** Measures after as many calls to warm up. */
   private double report(String name, List<MixtureOfExperts> layers, int tokens, int calls) {
     try {
       seconds(layers, tokens, calls);

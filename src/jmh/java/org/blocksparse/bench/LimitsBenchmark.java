@@ -15,15 +15,15 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 
 /**
- * The physical limits: how fast all processors together read memory, by how much of it there is, so
+ * The physical limits: the rate at which all processors together read memory of a given size, so
  * that a workload that fits into a cache is compared with that cache; and a large dense product on
- * each of them. A call ends when all threads have ended: the shortest times of threads that do not
- * wait for each other add up to more than the machine can do.
+ * each processor. A call ends when all threads have ended: the shortest times of independent
+ * threads would add up to more than the machine can do.
  */
 public class LimitsBenchmark extends Measured {
   private static final int THREADS = Runtime.getRuntime().availableProcessors();
 
-  /** Read in one call, so that starting threads is small against it. */
+  /** The megabytes of a call, so many that starting threads costs little. */
   private static final int MEGABYTES_OF_A_CALL = 512;
 
   private static void onAll(IntConsumer task) {
@@ -47,7 +47,7 @@ public class LimitsBenchmark extends Measured {
     public void setUp() {
       openblas.blas_set_num_threads(1);
       for (int t = 0; t < THREADS; t++) {
-        // Of a size that gets huge pages, however little of it is read.
+        // The size is large enough for huge pages, however little of it is read.
         FloatTensor memory = FloatTensor.zeros(Math.max(1 << 20, (megabytes << 18) / THREADS));
         memory.fill(1);
         parts[t] = pointer(memory);
@@ -72,7 +72,7 @@ public class LimitsBenchmark extends Measured {
   /** Matrices of a dense product. */
   @State(Scope.Benchmark)
   public static class Matrices {
-    /** A machine that is not quiet is more likely to be so for the shorter time. */
+    /** On a busy machine, the shorter time is more likely to be undisturbed. */
     @Param({"1024", "2048"})
     public int size;
 

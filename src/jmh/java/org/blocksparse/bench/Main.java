@@ -34,7 +34,7 @@ public final class Main {
   private Main() {}
 
   public static void main(String[] args) throws Exception {
-    Locale.setDefault(Locale.ROOT); // what is printed is English, its numbers included
+    Locale.setDefault(Locale.ROOT); // output is English, including its numbers
     for (String name : List.of("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS")) {
       if (System.getenv(name) != null) {
         System.out.println("warning: " + name + " is set and changes the results: unset it");
@@ -59,7 +59,7 @@ public final class Main {
     List<String> all = new ArrayList<>(List.of(args));
     all.addAll(List.of("-rf", "json", "-rff", json.toString(), "-prof", Facts.class.getName()));
     org.openjdk.jmh.Main.main(all.toArray(String[]::new));
-    if (Files.exists(json)) { // not if JMH was asked for help
+    if (Files.exists(json)) { // JMH writes none if it prints help
       write(Results.read(json), args);
     }
   }

@@ -13,11 +13,11 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 
-/** A whole mixture of experts, forward, backward and trained. */
+/** A whole mixture of experts: forward, backward and training. */
 public class MoeBenchmark extends Measured {
   private static final double TOLERANCE = 1e-4;
 
-  /** The share of elements that may be off: a few rows of a thousand. */
+  /** The share of elements that may exceed the tolerance: a few rows in a thousand. */
   private static final double MAX_OFF = 0.005;
 
   private static final double STEP_TOLERANCE = 0.01;
@@ -25,9 +25,9 @@ public class MoeBenchmark extends Measured {
   /** An operation on a batch with a given routing. */
   public enum Operation {
     FORWARD(1, 1),
-    /** All gradients, after a forward pass that is not measured. Each product has two gradients. */
+    /** Computes all gradients, after an unmeasured forward pass. Each product has two gradients. */
     BACKWARD(2, 2),
-    /** Forward, backward and Adam, which reads and writes weights and two moments. */
+    /** Runs forward, backward and Adam, which reads and writes weights and two moments. */
     ADAM_STEP(3, 7);
 
     private final int products;
@@ -96,9 +96,9 @@ public class MoeBenchmark extends Measured {
   }
 
   /**
-   * Within a share of the largest element: sums of many terms that cancel out are less exact. Where
-   * such a sum is 0 but for rounding, two peers may be on two sides of the kink of ReLU: a few
-   * elements of gradients may differ by what depends on it.
+   * Compares relative to the largest element: sums of many terms that cancel out are less exact. If
+   * such a sum is 0 except for rounding, two peers may be on different sides of the kink of ReLU:
+   * the few elements of gradients that depend on it may differ.
    */
   private static void requireClose(String name, float[] expected, float[] actual) {
     double largest = 0;
@@ -118,8 +118,9 @@ public class MoeBenchmark extends Measured {
   }
 
   /**
-   * On the average: the first step of Adam has the sign of the gradient, and the size of the rate,
-   * however small the gradient is. Where that is 0 but for rounding, two peers go two ways.
+   * Compares on average: the first step of Adam has the sign of the gradient, and the size of the
+   * rate, however small the gradient is. If that is 0 except for rounding, two peers move in
+   * different directions.
    */
   private static void requireStep(String name, float[] expected, float[] actual) {
     double sum = 0;
@@ -132,7 +133,7 @@ public class MoeBenchmark extends Measured {
     }
   }
 
-  /** This library. */
+  /** The layer of this library. */
   public static class Blocksparse extends Layer {
     @Override
     Moe layer(MoeProblem of) {
@@ -145,7 +146,7 @@ public class MoeBenchmark extends Measured {
     }
   }
 
-  /** PyTorch. */
+  /** The layer in PyTorch. */
   public static class PyTorch extends Layer {
     @Override
     Moe layer(MoeProblem of) {

@@ -10,19 +10,19 @@ import java.util.stream.IntStream;
  * A batch of fewer tokens has the first tokens of a larger one.
  */
 final class MoeNumbers {
-  /** Choices of experts, which calls take in turn so that weights do not stay in the caches. */
+  /** The number of routings, which calls take in turn so that weights do not stay in the caches. */
   static final int ROUTINGS = 16;
 
-  /** Experts with weights of their own; the others are copies. */
+  /** The number of experts with weights of their own; the others are copies. */
   static final int DISTINCT = 4;
 
-  /** Tokens of routing 0 whose outputs are compared. */
+  /** The number of tokens of routing 0 whose outputs are compared. */
   static final int CHECKED_TOKENS = 2;
 
   private static final long X = 5;
   private static final long ROUTING = 100;
 
-  /** The weights of an expert; the value is the seed of those of expert 0. */
+  /** The matrices of an expert, each with the seed of expert 0. */
   enum Matrix {
     GATE(1000),
     UP(2000),
@@ -49,7 +49,7 @@ final class MoeNumbers {
     return z ^ (z >>> 31);
   }
 
-  /** About Gaussian: a sum of four uniform numbers, exact in a double. */
+  /** Returns an approximately Gaussian number: a sum of four uniform numbers, exact in a double. */
   private float centred(double deviation) {
     double sum = 0;
     for (int i = 0; i < 4; i++) {
@@ -67,19 +67,19 @@ final class MoeNumbers {
     return values;
   }
 
-  /** Weights (outputs, inputs) of an expert. */
+  /** Returns the weights (outputs, inputs) of an expert. */
   static float[] weights(MoeShape shape, Matrix matrix, int expert) {
     int inputs = matrix == Matrix.DOWN ? shape.hidden : shape.inputs;
     return centred(
         matrix.seed + expert % DISTINCT, shape.inputs * shape.hidden, 1 / Math.sqrt(inputs));
   }
 
-  /** Rows (tokens, inputs). */
+  /** Returns the rows (tokens, inputs). */
   static float[] x(MoeShape shape, int tokens) {
     return centred(X, tokens * shape.inputs, 1);
   }
 
-  /** Different experts of each token, (tokens, top). */
+  /** Returns different experts for each token, (tokens, top). */
   static int[] routing(MoeShape shape, int number, int tokens) {
     MoeNumbers random = new MoeNumbers(ROUTING + number);
     int[] chosen = new int[tokens * shape.top];
@@ -94,7 +94,7 @@ final class MoeNumbers {
     return chosen;
   }
 
-  /** The outputs of the first {@link #CHECKED_TOKENS} tokens, in double precision. */
+  /** Returns the outputs of the first {@link #CHECKED_TOKENS} tokens, in double precision. */
   static double[] expected(MoeShape shape) {
     float[] x = x(shape, CHECKED_TOKENS);
     int[] routing = routing(shape, 0, CHECKED_TOKENS);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench;
 
-/** SwiGLU experts of today's models: rows of inputs -> hidden -> inputs. */
+/** The SwiGLU experts of current models: rows of inputs -> hidden -> inputs. */
 enum MoeShape {
   /** A layer of Qwen3-30B-A3B. */
   QWEN(128, 8, 2048, 768),
@@ -14,7 +14,7 @@ enum MoeShape {
 
   final int experts;
 
-  /** Experts of a token. */
+  /** The number of experts of a token. */
   final int top;
 
   final int inputs;

@@ -24,13 +24,13 @@ import java.util.function.IntFunction;
  * <pre>{@code OnnxExperts SHAPE BITS}</pre>
  */
 public final class OnnxExperts extends ExpertsEngine {
-  /** Chooses the products in 4 bits; with the default they are only as fast as those in 8. */
+  /** Selects the products in 4 bits; by default they are only as fast as those in 8. */
   static final Map<String, String> ENVIRONMENT = Map.of("ORT_USE_MLAS_Q4_GEMM_MOE", "1");
 
-  /** Inputs that share a scale. */
+  /** The inputs that share a scale. */
   private static final int GROUP = 32;
 
-  /** The logit of experts that were not chosen, beside 0 of those that were. */
+  /** The logit of experts that were not chosen; chosen ones have 0. */
   private static final float NOT_CHOSEN = -1e4f;
 
   private final OrtEnvironment environment = OrtEnvironment.getEnvironment();
@@ -44,7 +44,7 @@ public final class OnnxExperts extends ExpertsEngine {
   private OnnxExperts(MoeShape shape, int bits) throws OrtException {
     this.shape = shape;
     this.bits = bits;
-    // Rows of gate and up in turns.
+    // Rows of gate and up alternate.
     add(
         "first",
         2 * shape.hidden,
@@ -156,7 +156,7 @@ public final class OnnxExperts extends ExpertsEngine {
     return new Protobuf().text(1, name).fraction(2, value).number(20, 1);
   }
 
-  /** Weights that are given when the session begins, as if they were in another file. */
+  /** Returns weights that are provided when the session begins, as if they were in another file. */
   private static Protobuf initializer(String name, OnnxTensor tensor) {
     Protobuf message = new Protobuf();
     Arrays.stream(tensor.getInfo().getShape()).forEach(size -> message.number(1, size));

@@ -25,12 +25,12 @@ final class OpenBlasLoop extends GatheredProducts {
   OpenBlasLoop(Problem problem) {
     super(problem);
     w = problem.W.asFloatBuffer();
-    // Of the library that openblas calls; openblas_nolapack loads a second one, which this would
-    // miss.
+    // Belongs to the library that openblas calls; openblas_nolapack loads a second one, which this
+    // would miss.
     openblas.blas_set_num_threads(1);
   }
 
-  /** Pointers and gathered rows of one thread. */
+  /** The pointers and gathered rows of one thread. */
   private final class Worker {
     final FloatBuffer x = buffer(pairs.mostRows(), k);
     final FloatBuffer y = buffer(pairs.mostRows(), n);

@@ -32,17 +32,17 @@ import org.bytedeco.mkl.global.mkl_rt;
  * time of a dense product with as many operations.
  */
 final class Page {
-  /** Parameters whose values are columns. */
+  /** The parameters whose values are columns. */
   private static final Set<String> VARIANTS = Set.of("type", "service", "events");
 
-  /** Lines of the library's description of itself that a reader compares. */
+  /** The lines of the library's report that readers compare. */
   private static final Set<String> DESCRIPTION =
       Set.of("instruction set", "rounded inputs", "packed weights", "OpenBLAS", "OpenBLAS core");
 
   private static final String OURS = "blocksparse";
   private static final String LIMITS = "Limits";
 
-  /** Results whose median and 99th percentile matter, not their shortest time. */
+  /** The benchmarks whose median and 99th percentile matter, not the shortest time. */
   private static final String SERVING = "Serving";
 
   private final Results results;
@@ -51,7 +51,7 @@ final class Page {
   private final TreeMap<Integer, Double> bytesPerNs = new TreeMap<>();
   private double flopsPerNs = Double.NaN;
 
-  /** The page of a run on this machine, of the sources of the current folder. */
+  /** Makes the page of a run on this machine, with the sources of the current folder. */
   Page(Results results, String command) throws IOException {
     this.results = results;
     for (Result result : results.all()) {
@@ -124,7 +124,7 @@ final class Page {
     }
   }
 
-  /** The commit of the sources, and whether they differ from it; "unknown" without git. */
+  /** Returns the commit of the sources, and whether they differ from it; "unknown" without git. */
   private static String commit() throws IOException {
     Process git =
         new ProcessBuilder("git", "describe", "--always", "--dirty", "--abbrev=12").start();
@@ -186,7 +186,8 @@ final class Page {
   }
 
   /**
-   * The value of a parameter, as pages show it: workloads with their shapes, numbers with names.
+   * Returns the value of a parameter in the form for pages: workloads with their shapes, numbers
+   * with names.
    */
   private static String value(String name, String value) {
     for (Enum<?>[] constants : new Enum<?>[][] {Workload.values(), SoftmaxWorkload.values()}) {
@@ -216,13 +217,13 @@ final class Page {
     return (result.best() == best ? "**" + time + "**" : time) + multiple;
   }
 
-  /** The limit of a row whose cells have the same. */
+  /** Returns the limit of a row whose cells share it. */
   private String limit(Map<String, Result> cells) {
     double[] limits = cells.values().stream().mapToDouble(this::limitNs).distinct().toArray();
     return limits.length == 1 && !Double.isNaN(limits[0]) ? milliseconds(limits[0]) : "";
   }
 
-  /** NaN if the cost of a call, or a limit, is not known. */
+  /** Returns NaN if the cost of a call, or a limit, is unknown. */
   private double limitNs(Result result) {
     Double bytes = result.facts().get(Facts.BYTES);
     Double flops = result.facts().get(Facts.FLOPS);
@@ -264,7 +265,7 @@ final class Page {
     }
   }
 
-  /** With three significant digits. */
+  /** Returns milliseconds with three significant digits. */
   static String milliseconds(double ns) {
     int decimals = (int) Math.max(0, 2 - Math.floor(Math.log10(ns / 1e6)));
     return format("%." + decimals + "f", ns / 1e6);

@@ -16,7 +16,7 @@ import org.junit.jupiter.api.io.TempDir;
 final class PageTest {
   @TempDir private Path folder;
 
-  /** A result as JMH writes it; facts are names and values. */
+  /** Returns a result in JMH's form; facts are names and values. */
   private static String result(String benchmark, double ns, String params, Object... facts) {
     StringBuilder metrics =
         new StringBuilder("\"p0.50\": {\"score\": 1, \"scoreUnit\": \"ns/op\"}");
@@ -41,7 +41,7 @@ final class PageTest {
     assertTrue(page.lines().anyMatch(row::equals), page);
   }
 
-  /** A second to read 512 MB, and a hundredth of one for 2 Mflop: slow, and simple. */
+  /** Reading 512 MB takes a second, and 2 Mflop a hundredth of one: slow, and simple. */
   private static final String[] LIMITS = {
     result("LimitsBenchmark.read", 1e9, "\"megabytes\": \"512\"", "bytes", 512e6),
     result("LimitsBenchmark.mkl", 1e7, "\"size\": \"1024\"", "flops", 2e6)
@@ -90,7 +90,7 @@ final class PageTest {
     assertRow("- no engine", page);
   }
 
-  /** The charts of the pages are those of the numbers beside them. */
+  /** The charts of the pages match the numbers beside them. */
   @Test
   void charts_areDrawnFromTheirNumbers() throws IOException {
     List<Path> numbers;

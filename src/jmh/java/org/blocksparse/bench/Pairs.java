@@ -10,18 +10,18 @@ import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.openblas.global.openblas;
 
 /**
- * The (row of h, row of out) pairs of a {@link Workload} sorted by the block that multiplies them:
- * what a peer prepares before it is measured.
+ * The (row of h, row of out) pairs of a {@link Workload}, sorted by the block that multiplies them:
+ * a peer prepares them before it is measured.
  */
 final class Pairs {
   private final Workload workload;
 
-  /** Row of h and row of out of each pair, sorted by block. */
+  /** The row of h and the row of out of each pair, sorted by block. */
   final int[] hRow;
 
   final int[] outRow;
 
-  /** Where the pair of a (sample, output, input) lies. */
+  /** The position of the pair of a (sample, output, input). */
   private final int[] position;
 
   /** Pairs [start[g], start[g + 1]) are multiplied by block number block[g]. */
@@ -64,27 +64,27 @@ final class Pairs {
     return hRow.length;
   }
 
-  /** The blocks that have any pair. */
+  /** Returns the number of blocks that have any pair. */
   int groups() {
     return block.length;
   }
 
-  /** The pairs of a block. */
+  /** Returns the number of pairs of a block. */
   int rows(int group) {
     return start[group + 1] - start[group];
   }
 
-  /** The pairs of the block that has the most. */
+  /** Returns the number of pairs of the block with the most. */
   int mostRows() {
     return IntStream.range(0, groups()).map(this::rows).max().orElse(0);
   }
 
-  /** The pairs that a row of out sums up, in the order (row, term). */
+  /** Returns the pairs that a row of out sums up, in the order (row, term). */
   int[] termsOfOut() {
     return position;
   }
 
-  /** The pairs that a row of h's gradient sums up, in the order (row, term). */
+  /** Returns the pairs that a row of h's gradient sums up, in the order (row, term). */
   int[] termsOfH() {
     int oWin = workload.oWin;
     return IntStream.range(0, count())
@@ -97,7 +97,7 @@ final class Pairs {
         .toArray();
   }
 
-  /** Rows of one pair after the other. */
+  /** Copies the row of one pair after the other. */
   static void gather(
       FloatBuffer from, int[] rows, int begin, int end, int size, FloatBuffer to, int toRow) {
     for (int p = begin; p < end; p++) {
@@ -105,7 +105,7 @@ final class Pairs {
     }
   }
 
-  /** Each row of {@code to} becomes the sum of its {@code window} terms; on all processors. */
+  /** Sets each row of {@code to} to the sum of its {@code window} terms, on all processors. */
   static void sum(FloatBuffer products, int[] terms, int window, int size, FloatBuffer to) {
     int rows = terms.length / window;
     int piece = Math.max(1, (1 << 14) / (size * window));

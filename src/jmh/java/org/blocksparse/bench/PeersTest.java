@@ -20,7 +20,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Each benchmark compares its results before it measures: here on small workloads. */
+/** Each benchmark compares its results before it measures; the workloads here are small. */
 final class PeersTest {
   @TempDir private Path folder;
 
@@ -106,7 +106,7 @@ final class PeersTest {
     layer.tearDown();
   }
 
-  /** Each engine is compared with double precision; ggml and its fork must be built by hand. */
+  /** Each engine is compared with double precision; ggml and its fork must be built manually. */
   @Test
   void experts() throws IOException {
     Results results = new Experts(1e-4, folder.resolve("log"), "OWN", "1,3").measure();

@@ -15,7 +15,7 @@ final class PlainBag implements Bag {
   private final float[] out = new float[BagProblem.BATCH * BagProblem.FEATURES];
   private final float[] gradOut = new float[BagProblem.BATCH * BagProblem.FEATURES];
 
-  /** Where the gradient of a row of the table is, plus one; 0: it has none yet. */
+  /** The position of the gradient of a row of the table, plus one; 0: none yet. */
   private final int[] slotOf = new int[BagProblem.VOCABULARY];
 
   private final int[] rowOf = new int[BagProblem.BATCH * BagProblem.ENTRIES];

@@ -16,7 +16,7 @@ import org.openjdk.jmh.annotations.TearDown;
 
 /** Block-sparse products and their gradients. */
 public class ProductsBenchmark extends Measured {
-  /** A workload as one library computes it. */
+  /** A workload, computed by one library. */
   @State(Scope.Benchmark)
   public abstract static class Blocks {
     @Param public Workload workload;
@@ -49,7 +49,7 @@ public class ProductsBenchmark extends Measured {
     }
   }
 
-  /** This library. */
+  /** The products of this library. */
   public static class Blocksparse extends Blocks {
     @Override
     Products products(Problem of) {
@@ -57,7 +57,7 @@ public class ProductsBenchmark extends Measured {
     }
   }
 
-  /** A loop over blocks by hand. */
+  /** A hand-written loop over blocks with OpenBLAS. */
   public static class OpenBlas extends Blocks {
     @Override
     Products products(Problem of) {
@@ -65,7 +65,7 @@ public class ProductsBenchmark extends Measured {
     }
   }
 
-  /** A batch of products. */
+  /** A batch of products with MKL. */
   public static class Mkl extends Blocks {
     @Override
     Products products(Problem of) {
@@ -73,7 +73,7 @@ public class ProductsBenchmark extends Measured {
     }
   }
 
-  /** A loop over blocks. */
+  /** A loop over blocks in PyTorch. */
   public static class PyTorch extends Blocks {
     @Override
     Products products(Problem of) {
@@ -86,7 +86,7 @@ public class ProductsBenchmark extends Measured {
     blocks.run();
   }
 
-  /** This library with all products on OpenBLAS. */
+  /** Runs this library with all products on OpenBLAS. */
   @Benchmark
   @Fork(
       value = 1,

@@ -8,7 +8,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The programs of the pages that need DJL or Micrometer, which are there in this profile. */
+/** The programs of the pages that need DJL or Micrometer, which this profile provides. */
 final class ProgramsWithOthersTest {
   @TempDir private Path folder;
 

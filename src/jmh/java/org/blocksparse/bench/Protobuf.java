@@ -4,7 +4,7 @@ package org.blocksparse.bench;
 import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 
-/** A message of Protocol Buffers, to which fields are added by their numbers. */
+/** A Protocol Buffers message, to which fields are added by their numbers. */
 final class Protobuf {
   private static final int VARINT = 0;
   private static final int BYTES = 2;

@@ -25,11 +25,11 @@ final class PyTorch {
 
   static NDManager manager() {
     NDManager manager = NDManager.newBaseManager(Device.cpu(), "PyTorch");
-    JniUtils.setGradMode(false); // as DJL does, but only for the thread that loads PyTorch
+    JniUtils.setGradMode(false); // DJL does this, but only for the thread that loads PyTorch
     return manager;
   }
 
-  /** The tensor's own memory as an array. */
+  /** Returns the tensor's own memory as an array. */
   static NDArray wrap(NDManager manager, FloatTensor tensor) {
     Shape shape = new Shape(tensor.shape().toArray());
     return manager.create(tensor.asByteBuffer(), shape, DataType.FLOAT32);

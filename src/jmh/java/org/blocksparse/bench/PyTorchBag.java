@@ -16,9 +16,9 @@ import org.blocksparse.bench.jobs.BagProblem;
 import org.blocksparse.bench.jobs.BlocksparseBag;
 
 /**
- * A bag of what DJL has of PyTorch: {@code torch.embedding}, whose rows are all made before they
- * are averaged, autograd, and Adagrad over the whole table. {@code torch.nn.EmbeddingBag} with a
- * sparse gradient, which would do less, cannot be reached through DJL, and nothing that adds to
+ * A bag of the PyTorch operations that DJL has: {@code torch.embedding}, which makes all rows
+ * before they are averaged, autograd, and Adagrad over the whole table. DJL provides neither {@code
+ * torch.nn.EmbeddingBag} with a sparse gradient, which would do less, nor an operation that adds to
  * chosen rows.
  */
 final class PyTorchBag implements Bag {

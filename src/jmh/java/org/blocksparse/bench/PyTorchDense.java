@@ -16,10 +16,10 @@ import org.blocksparse.softmax.ClassAssignment;
 /**
  * All outputs in PyTorch's best way: the blocks beside each other, transposed beforehand, as one
  * dense matrix; one product; a softmax over each class; times the softmax over the classes; and, if
- * wanted, a search for the likeliest. It takes some rows at a time if there are many outputs.
+ * requested, a search for the likeliest. It takes some rows at a time if there are many outputs.
  */
 final class PyTorchDense implements Softmax {
-  /** Probabilities that are made at a time: 256 MB. */
+  /** The probabilities that are computed at a time: 256 MB. */
   private static final int ELEMENTS_AT_A_TIME = 1 << 26;
 
   private final int batch;
@@ -38,7 +38,7 @@ final class PyTorchDense implements Softmax {
     classes = problem.layer.assignment();
     int room = classes.classCount() * classes.slots();
     int parts = 1 + (batch - 1) / Math.max(1, ELEMENTS_AT_A_TIME / room);
-    rowsAtATime = 1 + (batch - 1) / parts; // as equal parts as possible
+    rowsAtATime = 1 + (batch - 1) / parts; // the parts are as equal as possible
     x = PyTorch.wrap(manager, problem.x);
     w1 = PyTorch.wrap(manager, problem.layer.W1());
     b1 = PyTorch.wrap(manager, problem.layer.b1());
@@ -49,7 +49,9 @@ final class PyTorchDense implements Softmax {
             .reshape(problem.layer.features(), room);
   }
 
-  /** Those of the outputs, and for slots without one what gives them no probability. */
+  /**
+   * Returns the biases of the outputs; slots without one get a bias that gives them no probability.
+   */
   private float[] biases(SoftmaxProblem problem) {
     float[] biases = problem.layer.b2().toArray();
     for (int c = 0; c < classes.classCount(); c++) {
@@ -72,7 +74,7 @@ final class PyTorchDense implements Softmax {
     }
   }
 
-  /** (rows, classes, slots) */
+  /** Returns all probabilities, (rows, classes, slots). */
   private NDArray all(NDArray rows) {
     NDArray ofClasses = rows.matMul(w1).addi(b1).softmax(1).expandDims(2);
     NDArray ofSlots =

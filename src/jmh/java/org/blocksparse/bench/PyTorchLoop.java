@@ -47,7 +47,7 @@ final class PyTorchLoop implements Products {
     gradBlocks = blocksOf(gradW);
   }
 
-  /** Views of the blocks that have pairs. */
+  /** Returns views of the blocks that have pairs. */
   private NDArray[] blocksOf(NDArray weights) {
     NDArray[] views = new NDArray[pairs.groups()];
     for (int g = 0; g < views.length; g++) {
@@ -60,7 +60,7 @@ final class PyTorchLoop implements Products {
     return sorted.get(new NDIndex().addSliceDim(pairs.start[group], pairs.start[group + 1]));
   }
 
-  /** The rows of an operand in the order of the pairs. */
+  /** Returns the rows of an operand in the order of the pairs. */
   private static NDArray sorted(NDArray operand, int size, NDArray order) {
     return operand.reshape(-1, size).get(order);
   }

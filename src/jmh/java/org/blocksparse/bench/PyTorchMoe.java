@@ -16,9 +16,9 @@ import org.blocksparse.bench.jobs.Moe;
 import org.blocksparse.bench.jobs.MoeProblem;
 
 /**
- * Gather and loop: the tokens of each expert gathered with one index_select, two products for each
- * expert, its rows put back into the order of the tokens and added up. Gradients by hand, in as few
- * operations as DJL has, which is fewer than autograd records.
+ * Gather and loop: one index_select gathers the tokens of each expert, each expert has two
+ * products, and its rows are put back into the order of the tokens and added up. Gradients are
+ * hand-written, in as few operations as DJL allows, which is fewer than autograd records.
  */
 final class PyTorchMoe implements Moe {
   private static final float BETA1 = 0.9f;
@@ -27,7 +27,7 @@ final class PyTorchMoe implements Moe {
   private static final int[] ROWS = {0};
   private static final int[] COLUMNS = {1};
 
-  /** A tensor of parameters, and for each expert its gradient and what Adam keeps of it. */
+  /** A parameter tensor, with the gradient and Adam's moments of each expert. */
   private final class Parameter {
     final NDArray value;
     final NDArray[] experts = new NDArray[MoeProblem.EXPERTS];
@@ -44,7 +44,7 @@ final class PyTorchMoe implements Moe {
       }
     }
 
-    /** Zero for experts without tokens. */
+    /** Returns all gradients, 0 for experts without tokens. */
     float[] allGradients() {
       float[] all = new float[Math.toIntExact(value.size())];
       int size = all.length / MoeProblem.EXPERTS;
@@ -158,7 +158,7 @@ final class PyTorchMoe implements Moe {
     };
   }
 
-  /** s (1 + z (1 - s)), in four operations. */
+  /** Returns s (1 + z (1 - s)), in four operations. */
   private static NDArray siluSlope(NDArray at) {
     NDArray s = Activation.sigmoid(at);
     return at.mul(s.sub(1).negi()).addi(1).muli(s);
@@ -177,7 +177,7 @@ final class PyTorchMoe implements Moe {
     };
   }
 
-  /** Rows of pairs, added up for each token. */
+  /** Returns the rows of pairs, added up for each token. */
   private NDArray summed(NDList byExpert) {
     return NDArrays.concat(byExpert)
         .get(place)

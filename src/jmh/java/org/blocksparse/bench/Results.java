@@ -11,7 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** What was measured, by JMH or in turns. */
+/** The measurements, by JMH or in turns. */
 final class Results {
   /**
    * A case; times are nanoseconds.
@@ -34,7 +34,7 @@ final class Results {
   private final List<Result> all = new ArrayList<>();
   private final List<String> skipped = new ArrayList<>();
 
-  /** The results that JMH wrote as JSON. */
+  /** Returns the results that JMH wrote as JSON. */
   static Results read(Path json) throws IOException {
     Results results = new Results();
     for (Object each : JSON.std.listFrom(Files.readString(json))) {
@@ -68,7 +68,7 @@ final class Results {
     return (Map<?, ?>) value;
   }
 
-  /** JMH writes what is not a number as a string. */
+  /** Returns a number; JMH writes NaN as a string. */
   private static double number(Object value) {
     return value instanceof Number number ? number.doubleValue() : Double.NaN;
   }

@@ -19,9 +19,9 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 
 /**
- * How long a request takes from its caller's view, where several callers (JMH's threads, {@code -t
- * 64}) ask one layer for the ten likeliest of 200,000 outputs, one row at a time. Callers ask again
- * as soon as they are answered, or after a pause that is no part of the time.
+ * The latency of a request for its caller, when several callers (JMH's threads, {@code -t 64}) ask
+ * one layer for the ten likeliest of 200,000 outputs, one row at a time. Callers ask again as soon
+ * as they are answered, or after a pause that does not count.
  */
 @State(Scope.Benchmark)
 public class ServingBenchmark extends Measured {
@@ -29,17 +29,18 @@ public class ServingBenchmark extends Measured {
   private static final int FEATURES = 64;
   private static final int ROWS = 256;
 
-  /** How a request comes to be computed. */
+  /** The threads that compute a request. */
   public enum Service {
-    /** On the thread that asks. */
+    /** The calling thread. */
     CALLING_THREAD,
-    /** On the thread that asks and helpers. */
+    /** The calling thread and helpers. */
     COMMON,
     /**
-     * On the thread that asks, as many at a time as there are processors, first come first served.
+     * The calling thread, with as many calls at a time as there are processors, first come first
+     * served.
      */
     IN_TURNS,
-    /** On a pool of as many threads as there are processors. */
+    /** A pool with as many threads as there are processors. */
     POOL
   }
 

@@ -35,10 +35,10 @@ final class SmallCalls {
   private static final int TURNS = 3;
   private static final long TURN_NANOS = 150_000_000;
 
-  /** Meanwhile, the compiler of the JVM has the second processor. */
+  /** The duration of the first turn, in which the JVM's compiler has the second processor. */
   private static final long FIRST_TURN_NANOS = 600_000_000;
 
-  /** What is called. */
+  /** A call to time. */
   private enum Call {
     SINGLE {
       @Override
@@ -64,7 +64,7 @@ final class SmallCalls {
         return product(Workload.EMBED_64, workers);
       }
     },
-    /** The ten likeliest of 200,000 outputs, for one row. */
+    /** Searches the ten likeliest of 200,000 outputs, for one row. */
     TOP_K {
       @Override
       Runnable with(Workers workers) {
@@ -73,7 +73,7 @@ final class SmallCalls {
         return () -> layer.topK(x, 10);
       }
     },
-    /** The probabilities of all of 20,000 outputs, for one row. */
+    /** Computes the probabilities of all of 20,000 outputs, for one row. */
     SOFTMAX {
       @Override
       Runnable with(Workers workers) {
@@ -83,7 +83,7 @@ final class SmallCalls {
         return () -> layer.probabilities(x, out);
       }
     },
-    /** The five likeliest of 2,000 labels of a tree, for one row of 50 words. */
+    /** Searches the five likeliest of 2,000 labels of a tree, for one row of 50 words. */
     TREE {
       @Override
       Runnable with(Workers workers) {
@@ -136,7 +136,7 @@ final class SmallCalls {
     return random.ints(count, 0, 5_000).distinct().sorted().toArray();
   }
 
-  /** A tree of 2,000 labels, each of which has words of its own. */
+  /** Returns a tree of 2,000 labels, each with words of its own. */
   private static LinearLabelTree tree(Workers workers) {
     SplittableRandom random = new SplittableRandom(2);
     List<int[]> rows = new ArrayList<>();

@@ -20,7 +20,7 @@ import org.openjdk.jmh.annotations.Warmup;
 
 /** The two-level softmax, from log probabilities to training. */
 public class SoftmaxBenchmark extends Measured {
-  /** A layer as this library or another computes it. */
+  /** A layer, computed by this library or another one. */
   @State(Scope.Benchmark)
   public abstract static class Layer {
     @Param public SoftmaxWorkload workload;
@@ -45,7 +45,7 @@ public class SoftmaxBenchmark extends Measured {
           problem.check(operation(), softmax.result());
         }
         case STEP, STEP_ADAGRAD -> {
-          // The second step sees what the first one did to the parameters.
+          // The second step shows how the first one changed the parameters.
           for (int step = 0; step < 2; step++) {
             double loss = problem.loss();
             run();
@@ -70,7 +70,7 @@ public class SoftmaxBenchmark extends Measured {
     }
   }
 
-  /** This library. */
+  /** The layer of this library. */
   public static class Blocksparse extends Layer {
     @Param public SoftmaxOperation operation;
 
@@ -85,7 +85,7 @@ public class SoftmaxBenchmark extends Measured {
     }
   }
 
-  /** One dense product. */
+  /** One dense product in PyTorch. */
   public static class PyTorch extends Layer {
     @Param({"ALL", "TOP_K"})
     public SoftmaxOperation operation;
@@ -111,7 +111,7 @@ public class SoftmaxBenchmark extends Measured {
     layer.run();
   }
 
-  /** A training of the whole program, by the step. */
+  /** Runs a training of the whole program, and reports it by the step. */
   @Benchmark
   @BenchmarkMode(Mode.SingleShotTime)
   @Warmup(iterations = 0)

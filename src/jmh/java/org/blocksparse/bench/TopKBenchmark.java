@@ -15,7 +15,7 @@ import org.openjdk.jmh.annotations.TearDown;
 
 /** The {@link Softmax#K} likeliest of a million outputs, by a search or by scoring all. */
 public class TopKBenchmark extends Measured {
-  /** A layer as this library or another computes it. */
+  /** A layer, computed by this library or another one. */
   @State(Scope.Benchmark)
   public abstract static class Layer {
     private SoftmaxProblem problem;
@@ -45,7 +45,7 @@ public class TopKBenchmark extends Measured {
     }
   }
 
-  /** The search. */
+  /** The search of this library. */
   public static class Search extends Layer {
     @Param public TopKWorkload workload;
 
@@ -60,7 +60,7 @@ public class TopKBenchmark extends Measured {
     }
   }
 
-  /** Scores of all outputs in PyTorch; none can be left out. */
+  /** Scores of all outputs in PyTorch; it cannot skip any. */
   public static class PyTorch extends Layer {
     @Param({"PEAKED_1", "PEAKED_256", "FLAT_1", "FLAT_256"})
     public TopKWorkload workload;

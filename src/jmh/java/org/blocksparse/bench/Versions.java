@@ -39,7 +39,7 @@ final class Versions {
   private static final int TURNS = 8;
   private static final double SECONDS = 0.1;
 
-  /** A ratio of times that counts as slower. */
+  /** The ratio of times from which on a job counts as slower. */
   private static final double SLOWER = 1.03;
 
   private Versions() {}
@@ -74,7 +74,7 @@ final class Versions {
     print(jobs, times);
   }
 
-  /** For each version, the shortest of the median times of its turns. */
+  /** Returns, for each version, the shortest of the median times of its turns. */
   private static double[] inTurns(String job, Child... versions) throws IOException {
     for (Child version : versions) {
       Child.requireReady(version.ask("job " + job));
@@ -82,7 +82,7 @@ final class Versions {
     double[] shortest = {Double.MAX_VALUE, Double.MAX_VALUE};
     for (int turn = 0; turn < TURNS; turn++) {
       for (int i = 0; i < 2; i++) {
-        int version = (i + turn) % 2; // each comes first in half of the turns
+        int version = (i + turn) % 2; // each version comes first in half of the turns
         double[] times = versions[version].askNumbers("time " + SECONDS);
         shortest[version] = Math.min(shortest[version], median(times));
       }
@@ -122,7 +122,7 @@ final class Versions {
         slower.size(), jobs.size(), slower);
   }
 
-  /** The jobs, compiled for the version whose jars are in a folder. */
+  /** Returns a program of the jobs, compiled for the version whose jars are in a folder. */
   private static ProcessBuilder program(Path jars, Path folder) throws IOException {
     List<Path> library;
     String platform = Loader.getPlatform();
@@ -150,13 +150,14 @@ final class Versions {
         Path.of(System.getProperty("java.home"), "bin", "java").toString(),
         Measured.NATIVE,
         Measured.MEMORY,
-        "-Dorg.bytedeco.javacpp.cachedir=" + folder.resolve("cache"), // jars have the same names
+        "-Dorg.bytedeco.javacpp.cachedir="
+            + folder.resolve("cache"), // the jars of both versions have the same names
         "-cp",
         classes + File.pathSeparator + classPath,
         Jobs.class.getName());
   }
 
-  /** The class path of this program without this library. */
+  /** Returns the class path of this program without this library. */
   private static Stream<String> others() {
     return Stream.of(System.getProperty("java.class.path").split(File.pathSeparator, -1))
         .filter(path -> path.endsWith(".jar"))

@@ -31,7 +31,9 @@ public class WeightsBenchmark extends Measured {
   /** A workload with its weights in a type. */
   @State(Scope.Benchmark)
   public abstract static class Blocks {
-    /** Bound by arithmetic, by memory, small, few and large, and nothing shared. */
+    /**
+     * These are bound by arithmetic, bound by memory, small, few and large, and without sharing.
+     */
     @Param({"HSM_200", "HSM_1000", "WINDOW_64", "EXPERTS", "ONE_ROW"})
     public Workload workload;
 
@@ -88,7 +90,7 @@ public class WeightsBenchmark extends Measured {
     }
   }
 
-  /** Weights that are rounded, and inputs that are not. */
+  /** Rounded weights with inputs in floats. */
   public static class Narrow extends Blocks {
     @Param({"FLOAT32", "FLOAT16", "BFLOAT16"})
     public ElementType type;
@@ -104,7 +106,7 @@ public class WeightsBenchmark extends Measured {
     }
   }
 
-  /** Weights and inputs that are rounded. */
+  /** Rounded weights and inputs. */
   public static class AllNarrow extends Blocks {
     @Param("BFLOAT16")
     public ElementType type;
@@ -137,7 +139,7 @@ public class WeightsBenchmark extends Measured {
     public void setUp() {
       SoftmaxProblem given = workload.problem();
       layer = given.layer.withWeights(type);
-      problem = given.with(layer.withWeights(ElementType.FLOAT32)); // what the weights stand for
+      problem = given.with(layer.withWeights(ElementType.FLOAT32)); // the rounded weights as floats
       problem.check(SoftmaxOperation.TOP_K, BlocksparseSoftmax.logProbabilities(topK()));
     }
 

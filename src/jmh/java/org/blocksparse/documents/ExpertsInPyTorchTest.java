@@ -19,7 +19,10 @@ import org.blocksparse.products.OptimizerState;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
-/** The layer of src/doc/experts.md against the same in PyTorch, whose gradients are autograd's. */
+/**
+ * The layer of src/doc/experts.md, compared with the same in PyTorch, whose gradients are
+ * autograd's.
+ */
 final class ExpertsInPyTorchTest {
   private static final int BATCH = 64;
   private static final int M = 12;
@@ -32,7 +35,7 @@ final class ExpertsInPyTorchTest {
   private final float[] x = gaussian(1, BATCH * M);
   private final float[] wanted = gaussian(1, BATCH * M);
 
-  /** Wg, W1, b1, W2, b2 with their shapes here and there. */
+  /** The values of Wg, W1, b1, W2, b2, with their shapes here and in PyTorch. */
   private final List<float[]> initial =
       List.of(
           gaussian(0.4, M * EXPERTS),
@@ -69,9 +72,9 @@ final class ExpertsInPyTorchTest {
   @SuppressWarnings("ArrayRecordComponent")
   private record Pass(float[] out, float[] gradX, List<NDArray> gradients) {}
 
-  /** Every expert for every row, with gates of 0 where it was not chosen. */
+  /** Runs every expert for every row, with gates of 0 where it was not chosen. */
   private Pass pass(List<NDArray> values) {
-    // New arrays each time: PyTorch adds gradients to those of the pass before.
+    // Arrays are new each time: PyTorch adds gradients to those of the previous pass.
     List<NDArray> parameters = values.stream().map(NDArray::duplicate).toList();
     NDArray input = manager.create(x, new Shape(BATCH, M));
     NDArray target = manager.create(wanted, new Shape(BATCH, M));
@@ -115,7 +118,7 @@ final class ExpertsInPyTorchTest {
         manager.create(initial.get(4), TORCH_SHAPES[4]));
   }
 
-  /** The layer of the example, and what its last step gave. */
+  /** The layer of the example, and the result of its last step. */
   private final class Layer implements AutoCloseable {
     final FloatTensor[] parameters = new FloatTensor[SHAPES.length];
     final FloatTensor input = FloatTensor.of(x, BATCH, 1, M);
@@ -175,7 +178,7 @@ final class ExpertsInPyTorchTest {
     }
   }
 
-  /** Equal but for the tolerance, as a share of the largest. */
+  /** Asserts that numbers are equal up to a tolerance, relative to the largest. */
   private static void assertClose(float[] expected, float[] actual, String what) {
     float largest = 0;
     for (float value : expected) {
@@ -184,7 +187,7 @@ final class ExpertsInPyTorchTest {
     assertArrayEquals(expected, actual, TOLERANCE * largest, what);
   }
 
-  /** Every expert is chosen by some row in every step, so that lazy Adam is Adam. */
+  /** Every expert is chosen by some row in every step, so that lazy Adam equals Adam. */
   @Test
   void stepsOfAdamAreThoseOfPyTorch() {
     float rate = 1e-3f;

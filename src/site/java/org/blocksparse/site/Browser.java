@@ -43,7 +43,7 @@ final class Browser implements AutoCloseable {
     driver = new ChromeDriver(service, options);
   }
 
-  /** As a screen of that many pixels, of somebody who likes it dark or light, shows a page. */
+  /** Opens a page on a screen of that width in pixels, with a dark or light color scheme. */
   void open(String address, int width, String scheme) {
     driver.executeCdpCommand(
         "Emulation.setDeviceMetricsOverride",
@@ -62,7 +62,7 @@ final class Browser implements AutoCloseable {
     return driver.getCurrentUrl();
   }
 
-  /** Messages of the console since the last call. */
+  /** Returns the messages of the console since the last call. */
   List<String> said() {
     return driver.manage().logs().get(LogType.BROWSER).getAll().stream()
         .map(LogEntry::getMessage)

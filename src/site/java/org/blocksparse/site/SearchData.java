@@ -12,7 +12,7 @@ import java.util.Map;
 final class SearchData {
   private SearchData() {}
 
-  /** A script, not a file of JSON: a browser loads it from a folder, too. */
+  /** Returns a script instead of a JSON file: a browser loads it from a folder, too. */
   static String of(List<SitePage> pages, Map<String, String> types) throws IOException {
     StringWriter script = new StringWriter();
     script.write("const sections = ");

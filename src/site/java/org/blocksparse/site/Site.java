@@ -100,12 +100,12 @@ public final class Site {
     }
   }
 
-  /** Where a page is on the site. */
+  /** Returns the address of a page on the site. */
   String address(Path page) {
     return addresses.get(page);
   }
 
-  /** Where a link of a page leads to on the site. */
+  /** Returns the address on the site that a link of a page leads to. */
   String resolved(Path page, String link) {
     if (link.startsWith("https://")) {
       return link;
@@ -119,7 +119,7 @@ public final class Site {
     return address + (parts.length == 2 ? parts[1] : "");
   }
 
-  /** Where the Javadoc of a type is, or of the type of a method; null if it is none of ours. */
+  /** Returns the Javadoc of a type, or of the type of a method; null if it is none of ours. */
   String javadoc(String code) {
     return types.get(code.split("[.(<]", 2)[0]);
   }

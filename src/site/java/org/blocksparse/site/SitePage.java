@@ -25,12 +25,12 @@ import org.commonmark.node.Text;
 import org.commonmark.parser.Parser;
 import org.commonmark.renderer.html.HtmlRenderer;
 
-/** A page of the repository on its way to the site. */
+/** A page of the repository, converted for the site. */
 final class SitePage {
   /** A heading and the text below it; headings of level 2 are the parts of a page. */
   record Section(String heading, int level, String anchor, String text) {}
 
-  /** A page with fewer parts needs no list of them. */
+  /** The least parts of a page with a list of them. */
   private static final int LISTED_PARTS = 3;
 
   private static final List<Extension> EXTENSIONS =
@@ -59,7 +59,7 @@ final class SitePage {
     return address;
   }
 
-  /** Its first heading. */
+  /** Returns its first heading. */
   String title() {
     return sections.get(0).heading;
   }
@@ -68,7 +68,7 @@ final class SitePage {
     return sections;
   }
 
-  /** A table that is too wide for the screen scrolls by itself. */
+  /** Returns the HTML; a table that is too wide for the screen gets its own scroll bar. */
   String html() {
     return HTML.render(root)
         .replace("<table>", "<div class=\"overflow-auto\"><table>")
@@ -76,8 +76,8 @@ final class SitePage {
   }
 
   /**
-   * The links to pages of the tables in its last part, below the headings there; that of a page is
-   * marked. Links to parts of pages are left out.
+   * Returns the links to pages from the tables in its last part, below their headings; the current
+   * page is marked. Links to parts of pages are left out.
    */
   String navigation(String current) {
     StringBuilder html = new StringBuilder();
@@ -101,7 +101,7 @@ final class SitePage {
     return html.toString();
   }
 
-  /** A list of its parts, if there are several. */
+  /** Returns a list of its parts, if there are several. */
   String contents() {
     List<Section> parts = sections.stream().filter(part -> part.level == 2).toList();
     if (parts.size() < LISTED_PARTS) {
@@ -146,7 +146,7 @@ final class SitePage {
     return sections;
   }
 
-  /** Without what links and pictures lead to. */
+  /** Returns the text without the targets of links and pictures. */
   private static String text(Node node) {
     StringBuilder text = new StringBuilder();
     node.accept(
@@ -186,10 +186,7 @@ final class SitePage {
     return text.toString().strip();
   }
 
-  /**
-   * Has links and pictures lead to where things are on the site, and names of types to their
-   * Javadoc.
-   */
+  /** Resolves links and pictures to addresses on the site, and names of types to their Javadoc. */
   private static final class Links extends AbstractVisitor {
     private final Path file;
     private final Site site;
@@ -211,7 +208,7 @@ final class SitePage {
 
     @Override
     public void visit(Heading heading) {
-      // A heading leads nowhere.
+      // Headings have no links.
     }
 
     @Override

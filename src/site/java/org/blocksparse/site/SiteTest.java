@@ -35,14 +35,14 @@ final class SiteTest {
   private static final Path SITE = Path.of("target/site");
   private static final Path PICTURES = Path.of("target/site-pictures");
 
-  /** How a page is looked at: so many pixels wide, in light or dark. */
+  /** A view of a page: its width in pixels, in light or dark. */
   private record Screen(int width, String scheme) {}
 
   /** A telephone at night, and a desk by day. */
   private static final List<Screen> SCREENS =
       List.of(new Screen(380, "dark"), new Screen(1400, "light"));
 
-  /** Elements that leave the screen; only those that scroll by themselves may. */
+  /** Finds elements that leave the screen; only those with their own scroll bar may. */
   private static final String TOO_WIDE =
       "return document.documentElement.scrollWidth > innerWidth"
           + " ? ['scrolls sideways: ' + document.documentElement.scrollWidth] : [];";
@@ -50,7 +50,10 @@ final class SiteTest {
   private static final String BAD_PICTURES =
       "return [...document.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.src);";
 
-  /** Text that is small, or has too little contrast to what is behind it (4.5, as WCAG AA asks). */
+  /**
+   * Finds text that is small, or has too little contrast to its background (4.5, the minimum of
+   * WCAG AA).
+   */
   private static final String HARD_TO_READ =
       """
       const channels = color => color.match(/[\\d.]+/g).map(Number);
@@ -188,7 +191,7 @@ final class SiteTest {
   }
 
   /**
-   * A program that is copied from a page, colors or not, is one that tests run. The site has the
+   * A program copied from a page, with or without colors, is one that tests run. The site has the
    * files of other programs, which pages show in parts; DocumentsTest compares these.
    */
   @Test
@@ -210,7 +213,10 @@ final class SiteTest {
     }
   }
 
-  /** Shell lines, too, and all else: as it stands in the pages' sources, from which CI runs it. */
+  /**
+   * Shell lines and all other code are copied as they are in the pages' sources, from which CI runs
+   * them.
+   */
   @Test
   void codeIsCopiedAsItWasWritten() throws IOException {
     StringBuilder sources = new StringBuilder();
@@ -322,7 +328,7 @@ final class SiteTest {
     assertEquals(CONTENTS.get(SITE.resolve("index.html")).code(), copied);
   }
 
-  /** At each width, no button lies on code. */
+  /** No button covers code, at any width. */
   @Test
   void buttonsDoNotCoverCode() {
     String covered =
@@ -386,7 +392,10 @@ final class SiteTest {
     }
   }
 
-  /** The first page of each Javadoc, and that of every type; their links are javadoc's own. */
+  /**
+   * The first page of each Javadoc opens, and that of every type; javadoc itself checks their
+   * links.
+   */
   @Test
   void javadocOpens() throws IOException {
     List<String> wrong = new ArrayList<>();

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bench.jobs;
 
-/** A bag that returns means; all begin with the same table, and get the same gradients. */
+/** A bag that returns means; all bags begin with the same table, and get the same gradients. */
 public interface Bag extends AutoCloseable {
   float RATE = 0.01f;
 
-  /** Each element of the gradient of the means. */
+  /** The value of each element of the gradient of the means. */
   float GRADIENT = 0.5f;
 
   void forward(int batch);
 
-  /** A step of Adagrad. */
+  /** Makes a step of Adagrad. */
   void step(int batch);
 
-  /** The means of a batch, computed last. */
+  /** Returns the means of the batch computed last. */
   float[] means();
 
   @Override

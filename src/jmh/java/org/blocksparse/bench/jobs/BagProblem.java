@@ -5,9 +5,9 @@ import java.util.Arrays;
 import java.util.SplittableRandom;
 
 /**
- * Batches of texts of {@value #ENTRIES} words each. Words are as frequent as in a text (Zipf), and
- * their rows lie anywhere in the table. Batches take turns, so that rows come from memory as they
- * do in training, and not from a cache that holds those of one batch.
+ * Batches of texts of {@value #ENTRIES} words each. Words have the frequencies of a text (Zipf),
+ * and their rows lie anywhere in the table. Batches take turns, so that rows come from memory as in
+ * training, and not from a cache that holds those of one batch.
  */
 public final class BagProblem {
   public static final int VOCABULARY = 200_000;
@@ -53,7 +53,7 @@ public final class BagProblem {
     return offsets;
   }
 
-  /** The rows of the table that a batch names, on the average. */
+  /** Returns the mean number of rows of the table that a batch names. */
   public double distinctRows() {
     return Arrays.stream(indices).mapToLong(b -> Arrays.stream(b).distinct().count()).sum()
         / (double) BATCHES;

@@ -24,7 +24,7 @@ public final class BlocksparseBag implements Bag {
     gradOut.fill(GRADIENT);
   }
 
-  /** The values of a new table. */
+  /** Returns the values of a new table. */
   public static float[] table() {
     try (EmbeddingBag same =
         EmbeddingBag.builder(BagProblem.VOCABULARY, BagProblem.FEATURES).build()) {

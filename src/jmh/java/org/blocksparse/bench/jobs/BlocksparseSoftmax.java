@@ -41,9 +41,7 @@ public final class BlocksparseSoftmax implements Softmax {
     }
   }
 
-  /**
-   * As a server makes it: what was seen is that of the call, what is in stock that of all calls.
-   */
+  /** Returns the filter of a server: seen items belong to the call, and the stock to all calls. */
   private Filter filter() {
     return problem.seen == null ? inStock : inStock.and(Filter.without(problem.seen));
   }
@@ -64,7 +62,7 @@ public final class BlocksparseSoftmax implements Softmax {
     result = latest;
   }
 
-  /** The mean over the rows. */
+  /** Returns the mean over the rows. */
   @Override
   public OptionalDouble openedClasses() {
     return ranking == null
@@ -77,7 +75,7 @@ public final class BlocksparseSoftmax implements Softmax {
     return ranking == null ? result.asFloatBuffer() : logProbabilities(ranking);
   }
 
-  /** Of all that a search has found, row by row. */
+  /** Returns the log probabilities of all results of a search, row by row. */
   public static FloatBuffer logProbabilities(Ranking ranking) {
     FloatBuffer likeliest = FloatBuffer.allocate(ranking.batch() * K);
     for (int row = 0; row < ranking.batch(); row++) {

@@ -7,16 +7,16 @@ import java.util.Map;
 public interface Moe extends AutoCloseable {
   void forward();
 
-  /** After a forward pass. */
+  /** Runs a backward pass, after a forward pass. */
   void backward();
 
-  /** Forward, backward and Adam. */
+  /** Runs forward, backward and Adam. */
   void step();
 
-  /** The results of a forward and a backward pass, by name. */
+  /** Returns the results of a forward and a backward pass, by name. */
   Map<String, float[]> results();
 
-  /** The parameters, by name. */
+  /** Returns the parameters, by name. */
   Map<String, float[]> parameters();
 
   @Override

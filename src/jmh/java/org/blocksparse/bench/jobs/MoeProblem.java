@@ -18,7 +18,7 @@ public final class MoeProblem {
   public final int tokens;
   public final Activation activation;
 
-  /** (tokens, TOP): the experts of each token, and their factors. */
+  /** The experts of each token, (tokens, TOP); their factors have the same shape. */
   public final int[] experts;
 
   public final float[] gates;
@@ -58,12 +58,12 @@ public final class MoeProblem {
     return values;
   }
 
-  /** Columns of the first product. */
+  /** Returns the columns of the first product. */
   public int sums() {
     return activation.isGated() ? 2 * HIDDEN : HIDDEN;
   }
 
-  /** The number of weights of all experts; all have tokens. */
+  /** Returns the number of weights of all experts; all have tokens. */
   public double weights() {
     return EXPERTS * ((double) FEATURES * sums() + (double) HIDDEN * FEATURES);
   }

@@ -3,7 +3,7 @@ package org.blocksparse.bench.jobs;
 
 import java.util.Locale;
 
-/** Names of constants on pages: {@code hsm-200}. */
+/** The names of constants on pages: {@code hsm-200}. */
 final class Names {
   private Names() {}
 

@@ -3,13 +3,13 @@ package org.blocksparse.bench.jobs;
 
 /** An operation on a {@link Workload}. */
 public enum Operation {
-  /** The product alone: our plan and the peers' sorting of indices are made before. */
+  /** Runs the product alone: our plan and the peers' sorting of indices are made before. */
   FORWARD,
-  /** The product from indices as they come. */
+  /** Runs the product from unprepared indices. */
   FORWARD_AND_PLAN,
-  /** The gradient with respect to h. */
+  /** Computes the gradient with respect to h. */
   GRAD_H,
-  /** The gradient with respect to W, added to the blocks that are touched. */
+  /** Computes the gradient with respect to W, added to the touched blocks. */
   GRAD_W;
 
   @Override

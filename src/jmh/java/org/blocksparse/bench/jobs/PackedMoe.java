@@ -47,7 +47,7 @@ final class PackedMoe implements AutoCloseable {
     }
   }
 
-  /** Small numbers, the same ones in each of equal parts. */
+  /** Returns small numbers, the same ones in each of equal parts. */
   private static FloatTensor weights(SplittableRandom random, int parts, long... shape) {
     FloatTensor weights = FloatTensor.zeros(shape);
     float[] part = new float[(int) (weights.shape().size() / parts)];

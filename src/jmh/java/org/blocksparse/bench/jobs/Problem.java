@@ -24,7 +24,7 @@ public final class Problem implements AutoCloseable {
     this(workload, random(1, workload.shapeOfW()));
   }
 
-  /** The same with weights that a type holds as they are. */
+  /** Makes a problem with weights that a type holds exactly. */
   public Problem(Workload workload, ElementType type) {
     this(workload, rounded(random(1, workload.shapeOfW()), type));
   }
@@ -48,7 +48,7 @@ public final class Problem implements AutoCloseable {
     }
   }
 
-  /** A tensor of numbers in [-1, 1), the same for the same seed. */
+  /** Returns a tensor of numbers in [-1, 1), equal for equal seeds. */
   public static FloatTensor random(long seed, long... dims) {
     FloatTensor tensor = FloatTensor.zeros(dims);
     int piece = 1 << 16;
@@ -68,7 +68,7 @@ public final class Problem implements AutoCloseable {
     return tensor;
   }
 
-  /** The row of h of a pair; pairs are numbered in the order (sample, output, input). */
+  /** Returns the row of h of a pair; pairs are numbered in the order (sample, output, input). */
   private int hRow(int pair) {
     int perSample = workload.iWin * workload.oWin;
     return pair / perSample * workload.iWin + pair % workload.iWin;
@@ -78,14 +78,14 @@ public final class Problem implements AutoCloseable {
     return pair / workload.iWin;
   }
 
-  /** The first element of a block in W. */
+  /** Returns the first element of a block in W. */
   private int blockOffset(int i, int j) {
     return (i * workload.oBlocks + j) * workload.iSize * workload.oSize;
   }
 
   /**
-   * Compares elements chosen at random with sums in double precision over the definition: first
-   * runs of the operation only.
+   * Compares elements chosen at random with sums in double precision by the definition; only for
+   * first runs of the operation.
    *
    * @throws IllegalStateException if one is further off than rounding can explain
    */
@@ -93,13 +93,13 @@ public final class Problem implements AutoCloseable {
     check(operation, 0, result);
   }
 
-  /** The same of a forward product that rounds h. */
+  /** Checks a forward product that rounds h. */
   public void checkRounded(FloatBuffer result) {
     check(Operation.FORWARD, 0x1p-8, result);
   }
 
   /**
-   * The same of an operation whose factors may be off.
+   * Checks an operation whose factors may be rounded.
    *
    * @param rounding by how much, relative to them
    */
@@ -164,8 +164,8 @@ public final class Problem implements AutoCloseable {
   }
 
   /**
-   * The result against a sum of products, within {@code terms * 2^-24 * sum |products|} and what
-   * the rounding of their factors adds.
+   * Compares the result with a sum of products, within {@code terms * 2^-24 * sum |products|} and
+   * the effect of rounding their factors.
    */
   private static void compare(
       Operation operation, double rounding, float result, int terms, IntToDoubleFunction product) {

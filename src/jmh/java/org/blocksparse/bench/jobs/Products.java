@@ -5,7 +5,7 @@ import java.nio.FloatBuffer;
 
 /** An implementation of the operations on one {@link Problem}. */
 public interface Products extends AutoCloseable {
-  /** Computes it; {@code GRAD_W} adds to what was there before. */
+  /** Computes it; {@code GRAD_W} adds to the previous content. */
   void run(Operation operation);
 
   /** The result of the latest {@link #run}, in our layout. */

@@ -6,18 +6,18 @@ import java.util.OptionalDouble;
 
 /** An implementation of the operations on one {@link SoftmaxProblem}. */
 public interface Softmax extends AutoCloseable {
-  /** How many outputs are looked for. */
+  /** The number of likeliest outputs. */
   int K = 10;
 
   void run(SoftmaxOperation operation);
 
   /**
-   * The result of the latest {@link #run}: log probabilities of the targets, probabilities, log
-   * probabilities of the likeliest outputs, or the loss.
+   * Returns the result of the latest {@link #run}: log probabilities of the targets, probabilities,
+   * log probabilities of the likeliest outputs, or the loss.
    */
   FloatBuffer result();
 
-  /** How many classes the latest search for the likeliest outputs opened, if it was a search. */
+  /** Returns the number of classes that the latest run opened, if it was a search. */
   default OptionalDouble openedClasses() {
     return OptionalDouble.empty();
   }

@@ -3,15 +3,17 @@ package org.blocksparse.bench.jobs;
 
 /** An operation on a {@link SoftmaxWorkload}. */
 public enum SoftmaxOperation {
-  /** Log probabilities of the targets. */
+  /** Computes log probabilities of the targets. */
   TARGET,
-  /** Probabilities of all outputs. */
+  /** Computes probabilities of all outputs. */
   ALL,
-  /** The ten likeliest outputs, where probabilities are as peaked as those of a trained model. */
+  /**
+   * Searches the ten likeliest outputs, with probabilities as peaked as those of a trained model.
+   */
   TOP_K,
-  /** A step of gradient descent, with the gradient for x. */
+  /** Makes a step of gradient descent, with the gradient for x. */
   STEP,
-  /** The same with Adagrad. */
+  /** Makes a step of Adagrad, with the gradient for x. */
   STEP_ADAGRAD;
 
   @Override

@@ -18,7 +18,7 @@ public final class SoftmaxProblem implements AutoCloseable {
   private static final int SAMPLES = 24;
   private static final int SAMPLES_OF_ALL_OUTPUTS = 2;
 
-  /** A factor of weights that makes logits differ by about 10, not 0.3. */
+  /** The factor of weights that makes logits differ by about 10 instead of 0.3. */
   private static final float PEAKED = 30;
 
   final int[] targets;
@@ -29,7 +29,7 @@ public final class SoftmaxProblem implements AutoCloseable {
   /** The filter of searches, or null. */
   final SparseRows seen;
 
-  /** All that searches may find in any row, or null: everything. */
+  /** The outputs that searches may return for any row; null: all of them. */
   final BitSet inStock;
 
   private final ClassAssignment classes;
@@ -50,7 +50,7 @@ public final class SoftmaxProblem implements AutoCloseable {
     this.classes = layer.assignment();
   }
 
-  /** The same of another layer, which becomes its own; the one before is closed. */
+  /** Returns the problem with another layer, which it owns; the previous one is closed. */
   public SoftmaxProblem with(HierarchicalSoftmax other) {
     layer.close();
     return new SoftmaxProblem(other, x, targets, seen, inStock);
@@ -66,7 +66,9 @@ public final class SoftmaxProblem implements AutoCloseable {
     return new SoftmaxProblem(layer, x, workload.targets());
   }
 
-  /** Features with which classes and outputs are about equally likely, or very unequally. */
+  /**
+   * Returns features with which classes and outputs are about equally likely, or very unequally.
+   */
   public static FloatTensor random(int batch, int features, boolean peaked) {
     FloatTensor x = Problem.random(4, batch, features);
     if (peaked) {
@@ -79,7 +81,7 @@ public final class SoftmaxProblem implements AutoCloseable {
   }
 
   /**
-   * Compares samples with double precision; parameters must be as they were when {@code result} was
+   * Compares samples with double precision; parameters must be those with which {@code result} was
    * computed, so a step is checked by {@link #loss} before it is made.
    *
    * @throws IllegalStateException if one differs
@@ -110,7 +112,7 @@ public final class SoftmaxProblem implements AutoCloseable {
     }
   }
 
-  /** The mean of the negative log probabilities of the targets. */
+  /** Returns the mean of the negative log probabilities of the targets. */
   public double loss() {
     return IntStream.range(0, batch)
         .parallel()
@@ -131,7 +133,7 @@ public final class SoftmaxProblem implements AutoCloseable {
     return byClass(row)[classNumber] + bySlot(row, classNumber)[classes.slotOf(output)];
   }
 
-  /** The log probabilities of the {@link Softmax#K} likeliest outputs. */
+  /** Returns the log probabilities of the {@link Softmax#K} likeliest outputs. */
   private double[] likeliest(int row) {
     double[] byClass = byClass(row);
     BitSet left = new BitSet();

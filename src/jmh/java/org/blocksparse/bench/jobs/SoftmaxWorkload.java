@@ -8,7 +8,7 @@ import java.util.stream.IntStream;
 /** Sizes of two-level softmaxes with classes of equal size and uniform targets. */
 public enum SoftmaxWorkload {
   OUTPUTS_20000(1024, 128, 142, 141),
-  /** Theano's issue 3752. */
+  /** The sizes of Theano's issue 3752. */
   OUTPUTS_40000(5000, 512, 200, 200),
   OUTPUTS_100000(1024, 256, 317, 316),
   OUTPUTS_1000000(1024, 256, 1000, 1000);
@@ -48,7 +48,7 @@ public enum SoftmaxWorkload {
     };
   }
 
-  /** Bytes that must be read or written at least once. */
+  /** Returns the bytes that must be read or written at least once. */
   public double bytes(SoftmaxOperation operation) {
     double x = 4.0 * batch * features;
     double w1 = 4.0 * features * classes;
@@ -66,7 +66,7 @@ public enum SoftmaxWorkload {
     return 4.0 * batch * outputs();
   }
 
-  /** The name, batch x features, and classes x slots. */
+  /** Returns the name, batch x features, and classes x slots. */
   @Override
   public String toString() {
     return "%s: %d x %d, %dx%d".formatted(Names.of(this), batch, features, classes, slots);

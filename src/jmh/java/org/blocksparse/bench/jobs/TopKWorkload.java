@@ -12,10 +12,9 @@ import org.blocksparse.ranking.Ranking;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 
 /**
- * Where the ten likeliest outputs are looked for: among a million of them, where a few classes have
- * nearly all of the probability, or where all have as much; the same without a thousand outputs for
- * each row, which are any or partly the likeliest; and the same only among a half that all calls
- * share, without a thousand and with them.
+ * Searches for the ten likeliest of a million outputs: with nearly all of the probability in a few
+ * classes, or with equal probabilities; without a thousand outputs for each row, random or partly
+ * the likeliest; and only among a half that all calls share, without a thousand and with them.
  */
 public enum TopKWorkload {
   PEAKED_1(Distribution.PEAKED, 1),
@@ -51,7 +50,7 @@ public enum TopKWorkload {
   private final Distribution distribution;
   private final Seen seen;
 
-  /** Whether only half of the outputs may be found, the same in all calls. */
+  /** Whether only half of the outputs are allowed, the same in all calls. */
   private final boolean stock;
 
   private final int batch;

@@ -7,8 +7,8 @@ import java.util.stream.IntStream;
 import org.blocksparse.ElementType;
 
 /**
- * Shapes of block-sparse products, and how samples select their blocks. The same indices come out
- * in every run and every JVM.
+ * The shapes of block-sparse products, and the selection of blocks by samples. The indices are the
+ * same in every run and every JVM.
  */
 public enum Workload {
   /** The second level of h_softmax in Theano's issue 3752: about 25 rows for each block. */
@@ -18,9 +18,9 @@ public enum Workload {
   /** Theano's sparse_block_dot, 8 of 64 blocks on both sides. */
   WINDOW_64(128, 8, 8, 64, 64, 64, 64, Selection.UNIFORM),
   WINDOW_128(32, 8, 8, 64, 64, 128, 128, Selection.UNIFORM),
-  /** All in the cache, and so small that handing work to a thread shows. */
+  /** Blocks that all fit the cache, and so small that handing work to a thread matters. */
   WINDOW_32(128, 4, 4, 32, 32, 32, 32, Selection.UNIFORM),
-  /** Blocks of a few rows and columns: what it takes to find a block counts most. */
+  /** Blocks of a few rows and columns: finding a block takes most of the time. */
   WINDOW_8(256, 4, 4, 64, 64, 8, 8, Selection.UNIFORM),
   /** A table of vectors, as blocks of one row. */
   EMBED_64(256, 16, 1, 30_000, 1, 1, 64, Selection.UNIFORM),
@@ -28,11 +28,11 @@ public enum Workload {
   EXPERTS(1024, 1, 2, 1, 16, 512, 1024, Selection.UNIFORM),
   /** One sample: the latency of a call. */
   SINGLE(1, 8, 8, 64, 64, 64, 64, Selection.UNIFORM),
-  /** As HSM_200, but blocks are as frequent as words of a language. */
+  /** HSM_200 with blocks as frequent as words of a language. */
   ZIPF(5000, 1, 1, 1, 200, 512, 200, Selection.ZIPF),
-  /** As HSM_200, but half of the samples select the same block. */
+  /** HSM_200 with half of the samples selecting the same block. */
   HOT_BLOCK(5000, 1, 1, 1, 200, 512, 200, Selection.HOT_BLOCK),
-  /** As HSM_1000, but no two samples select the same block: nothing can be shared. */
+  /** HSM_1000 with no two samples selecting the same block: nothing can be shared. */
   ONE_ROW(500, 1, 1, 1, 1000, 256, 1000, Selection.DISTINCT);
 
   private enum Selection {
@@ -72,12 +72,12 @@ public enum Workload {
     this.selection = selection;
   }
 
-  /** The input blocks that samples select, (batch, iWin). */
+  /** Returns the input blocks that samples select, (batch, iWin). */
   int[] inputIdx() {
     return uniform(batch * iWin, iBlocks, new SplittableRandom(SEED));
   }
 
-  /** The output blocks that samples select, (batch, oWin). */
+  /** Returns the output blocks that samples select, (batch, oWin). */
   int[] outputIdx() {
     int count = batch * oWin;
     SplittableRandom random = new SplittableRandom(SEED + 1);
@@ -99,7 +99,7 @@ public enum Workload {
     return IntStream.generate(() -> random.nextInt(bound)).limit(count).toArray();
   }
 
-  /** Block b with a probability proportional to 1 / (b + 1). */
+  /** Returns blocks, b with a probability proportional to 1 / (b + 1). */
   private static int[] zipf(int count, int bound, SplittableRandom random) {
     double[] cumulative = new double[bound];
     double sum = 0;
@@ -130,22 +130,22 @@ public enum Workload {
     return new long[] {iBlocks, oBlocks, iSize, oSize};
   }
 
-  /** (sample, input block, output block) that are multiplied. */
+  /** Returns the number of multiplied (sample, input block, output block). */
   public long pairs() {
     return (long) batch * iWin * oWin;
   }
 
-  /** Floating-point operations; the same for the product and for either gradient. */
+  /** Returns the floating-point operations; the same for the product and for either gradient. */
   public double flops() {
     return 2.0 * pairs() * iSize * oSize;
   }
 
-  /** Bytes that must be read or written at least once. */
+  /** Returns the bytes that must be read or written at least once. */
   public double bytes(Operation operation) {
     return bytes(operation, ElementType.FLOAT32);
   }
 
-  /** The same with weights of a type. */
+  /** Returns the bytes with weights of a type. */
   public double bytes(Operation operation, ElementType type) {
     int[] inputIdx = inputIdx();
     int[] outputIdx = outputIdx();
@@ -171,7 +171,7 @@ public enum Workload {
     return rows + (operation == Operation.GRAD_W ? 2 * blocks : blocks);
   }
 
-  /** The name, and (batch, iWin x oWin, iBlocks x oBlocks, iSize x oSize). */
+  /** Returns the name, and (batch, iWin x oWin, iBlocks x oBlocks, iSize x oSize). */
   @Override
   public String toString() {
     return "%s: %d, %dx%d, %dx%d, %dx%d"
