@@ -14,7 +14,7 @@ import org.blocksparse.io.LoadOptions;
 
 /**
  * Prints the microseconds of processor time that a text takes, in a list and one at a time: MODEL
- * TEXTS ROUNDS, of which the last one counts, when Java has compiled.
+ * TEXTS ROUNDS. The last round counts, when Java has compiled the code.
  */
 class FastTextRates {
   private static final OperatingSystemMXBean SYSTEM =

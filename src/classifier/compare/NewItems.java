@@ -28,7 +28,7 @@ class NewItems {
   static final int TOP = 100;
   static final int MOST_TESTS = 5;
 
-  /** The most occurrences that are known. */
+  /** The most occurrences that are used. */
   static final int MOST = 10;
 
   final List<Sequence> learned = new ArrayList<>();
@@ -36,10 +36,10 @@ class NewItems {
   /** Sequences without new items, whose last items are not learned. */
   final List<Sequence> old = new ArrayList<>();
 
-  /** For each new item, sequences that end with it, in random order. */
+  /** Sequences that end with each new item, in random order. */
   final Map<String, List<Sequence>> occurrences = new HashMap<>();
 
-  /** The texts of items; empty: they have none. */
+  /** The texts of items; empty if there are none. */
   final Map<String, String> texts;
 
   NewItems(List<Sequence> all, Map<String, String> texts) {
@@ -77,7 +77,7 @@ class NewItems {
     return Math.floorMod(item.hashCode() * 0x9E3779B9, 1 << 16) % 10 == 0;
   }
 
-  /** The first occurrences of each new item that has more. */
+  /** Returns the first occurrences of each new item that has more. */
   List<Sequence> sightings(int count) {
     return occurrences.values().stream()
         .filter(list -> list.size() > count)
@@ -91,7 +91,10 @@ class NewItems {
         .toList();
   }
 
-  /** Item-kNN: the share of the history's pairs, cosine, less with distance and age. */
+  /**
+   * Returns the hits of item-kNN: the share of the history's pairs, by cosine, decreasing with
+   * distance and age.
+   */
   double hitsOfKnn(List<Sequence> more, List<Sequence> tests) {
     Map<String, Map<String, Double>> pairs = new HashMap<>();
     Map<String, Double> counts = new HashMap<>();

@@ -42,7 +42,7 @@ class NextBaskets {
   static final int[] NEIGHBORS = {100, 300, 900};
   static final double[] SHARES = {0.2, 0.5, 0.7, 0.9};
 
-  /** A vector of few items: numbers, in ascending order, and values. */
+  /** A sparse vector: item numbers in ascending order, and their values. */
   record Vector(int[] items, float[] values) {
     double squares() {
       return IntStream.range(0, items.length).mapToDouble(i -> values[i] * values[i]).sum();
@@ -55,7 +55,7 @@ class NextBaskets {
     }
   }
 
-  /** How TIFU-kNN computes its scores. */
+  /** The parameters of TIFU-kNN. */
   record Setting(int groupSize, int neighbors, double share) {
     @Override
     public String toString() {
@@ -90,7 +90,7 @@ class NextBaskets {
     }
   }
 
-  /** The baskets of the users that have two or more, each with distinct items. */
+  /** Returns the baskets of the users with at least two, each with distinct items. */
   static List<List<List<String>>> read(Path file) throws IOException {
     List<List<List<String>>> users = new ArrayList<>();
     for (String line : Files.readAllLines(file)) {
@@ -108,7 +108,10 @@ class NextBaskets {
 
   // ------------------------------------------------------------------------------------- rivals
 
-  /** The items of a user by the number of baskets, then others by popularity. */
+  /**
+   * Returns the measures of ranking the items of a user by the number of baskets, then others by
+   * popularity.
+   */
   double[] personalThenPopular() {
     float[] popularity = new float[items];
     known.forEach(history -> count(history, popularity));
@@ -132,7 +135,7 @@ class NextBaskets {
     Stream.of(history).flatMapToInt(IntStream::of).forEach(item -> counts[item]++);
   }
 
-  /** The vectors of users, u. */
+  /** Returns the vectors u of the users. */
   List<Vector> vectors(int groupSize) {
     List<Vector> vectors = new ArrayList<>();
     for (int[][] history : known) {
@@ -157,7 +160,7 @@ class NextBaskets {
     return vectors;
   }
 
-  /** The measures of TIFU-kNN for each setting, all with groups of one size. */
+  /** Returns the measures of TIFU-kNN for each setting, all with groups of one size. */
   List<double[]> tifu(List<Setting> settings) {
     List<Vector> vectors = vectors(settings.get(0).groupSize);
     int[] sizes = new int[items];
@@ -206,12 +209,15 @@ class NextBaskets {
     return means;
   }
 
-  /** The numbers of the smallest distances, in ascending order, but for the last, of the user. */
+  /**
+   * Returns the numbers of the smallest distances, in ascending order, except the last, the user's
+   * own.
+   */
   static int[] nearest(double[] distances, int most) {
     long[] order = new long[distances.length];
     for (int user = 0; user < order.length; user++) {
       int bits = Float.floatToIntBits((float) distances[user]);
-      bits ^= bits >> 31 & Integer.MAX_VALUE; // so that integers have the order of floats
+      bits ^= bits >> 31 & Integer.MAX_VALUE; // makes integers have the order of floats
       order[user] = (long) bits << 32 | user;
     }
     Arrays.sort(order);
@@ -235,7 +241,7 @@ class NextBaskets {
 
   // ----------------------------------------------------------------------------------- measures
 
-  /** Recall and nDCG at each cutoff. */
+  /** Returns recall and nDCG at each cutoff. */
   static double[] measures(float[] scores, int... sought) {
     int most = CUTOFFS[CUTOFFS.length - 1];
     int[] best = new int[Math.min(most, scores.length)];
@@ -287,7 +293,7 @@ class NextBaskets {
 
   // --------------------------------------------------------------------------------------- ours
 
-  /** The items of all baskets of each user but so many last ones. */
+  /** Returns the items of all baskets of each user without the given number of last ones. */
   static List<Sequence> sequences(List<List<List<String>>> histories, int without) {
     List<Sequence> sequences = new ArrayList<>();
     for (List<List<String>> history : histories) {

@@ -48,16 +48,16 @@ class NextItems {
   /** Dense matrices of more items take too long. */
   static final int MOST_ITEMS_OF_EASE = 15_000;
 
-  /** Scores of all items, given a history. */
+  /** A model that scores all items, given a history. */
   interface Model {
     float[] scores(int... history);
   }
 
-  /** A history and the item that follows; -1 if no model knows it. */
+  /** A history and the next item; -1 if no model knows it. */
   record Case(int[] history, int target) {}
 
   /**
-   * Means over cases.
+   * The means over cases.
    *
    * @param gain nDCG; of clicks, MRR
    */
@@ -130,7 +130,7 @@ class NextItems {
 
   final boolean ordered;
 
-  /** Whether items of the history are ranked. */
+  /** Whether items of the history are ranked, too. */
   final boolean comeBack;
 
   final int top;
@@ -143,7 +143,7 @@ class NextItems {
   final List<Case> toTest;
   final List<String> details = new ArrayList<>();
 
-  /** What rows of the test have learned: with comebacks, also what chooses settings. */
+  /** The data learned by the rows of the test: with comebacks, also what chooses settings. */
   final NextItems tested;
 
   NextItems(Split split, boolean ordered, boolean comeBack) {
@@ -186,7 +186,7 @@ class NextItems {
         Arrays.stream(each).mapToDouble(g -> g[1]).sum() / each.length);
   }
 
-  /** Hit and gain; of items with equal scores the one that is sought is in the middle. */
+  /** Returns hit and gain; among items with equal scores, the target is in the middle. */
   double[] gains(Model model, Case c) {
     if (c.target < 0 || !comeBack && Arrays.stream(c.history).anyMatch(item -> item == c.target)) {
       return new double[2];
@@ -207,7 +207,7 @@ class NextItems {
     return rank < top ? new double[] {1, gain} : new double[2];
   }
 
-  /** A row of the best of several settings. */
+  /** Prints a row for the best of several settings. */
   void row(String name, Function<NextItems, List<Model>> models) {
     List<Model> settings = models.apply(this);
     int best = 0;
@@ -241,7 +241,9 @@ class NextItems {
         });
   }
 
-  /** The items of the history, the last first; then others by popularity. */
+  /**
+   * Returns a model that ranks the items of the history, the last first, then others by popularity.
+   */
   List<Model> lastItems() {
     float most = Arrays.stream(counts).max().orElse(0);
     return List.of(
@@ -257,7 +259,7 @@ class NextItems {
         });
   }
 
-  /** Sums of weights of pairs over the items of a history, which fall by a factor with age. */
+  /** Returns a model of sums of pair weights over the items of a history, which decay by age. */
   Model sums(IntFunction<Map<Integer, Float>> rows, double decay) {
     return history -> {
       float[] scores = new float[items];
@@ -271,7 +273,7 @@ class NextItems {
     };
   }
 
-  /** Pairs of items of a sequence at most so far apart. */
+  /** Returns the pairs of items of a sequence that are at most `window` apart. */
   List<Map<Integer, Float>> pairs(int window, double perDistance, double backward) {
     List<Map<Integer, Float>> pairs = new ArrayList<>();
     IntStream.range(0, items).forEach(item -> pairs.add(new HashMap<>()));
@@ -309,7 +311,10 @@ class NextItems {
         sums(scaled(pairs(5, 0.7, 0), 1, 0)::get, 0.5));
   }
 
-  /** Baskets: P(j given i), by rarity of i, which is the best of those that were tried. */
+  /**
+   * Returns models for baskets: P(j given i), weighted by the rarity of i, the best of the tried
+   * weightings.
+   */
   List<Model> itemKnn() {
     List<Map<Integer, Float>> cosine = scaled(pairs(Integer.MAX_VALUE, 1, 1), 0.5, 0.5);
     List<Map<Integer, Float>> given = scaled(pairs(Integer.MAX_VALUE, 1, 1), 1, 0);
@@ -330,7 +335,9 @@ class NextItems {
     return models;
   }
 
-  /** The sequences that share most items, weighted by their age, give theirs. */
+  /**
+   * Returns models in which the sequences that share most items vote for theirs, weighted by age.
+   */
   List<Model> sessionKnn() {
     List<List<Integer>> with = new ArrayList<>();
     IntStream.range(0, items).forEach(item -> with.add(new ArrayList<>()));
@@ -479,7 +486,7 @@ class NextItems {
       return gram;
     }
 
-    /** The vector that fits those with a one best, by Cholesky's factors. */
+    /** Returns the vector that best fits the given ones, by Cholesky factors. */
     double[] solve(double[][] gram, double[][] vectors, int... ones) {
       double[][] a = new double[size][];
       double[] b = new double[size];
@@ -619,7 +626,7 @@ class NextItems {
 
   // ---------------------------------------------------------------------------------- published
 
-  /** HR@10 and nDCG@10 as published, on the same files; quoted, and not run here. */
+  /** HR@10 and nDCG@10 as published, on the same files; they are quoted, not measured here. */
   static final Map<String, Map<String, String>> PUBLISHED =
       Map.of(
           "Beauty",
@@ -667,7 +674,10 @@ class NextItems {
     return rows;
   }
 
-  /** If items are numbers, prints the share of test items within 3 of one of the history. */
+  /**
+   * Prints the share of test items whose number is within 3 of one of the history, if items are
+   * numbers.
+   */
   void printLeak() {
     long near = 0;
     for (Sequence s : split.test) {
@@ -717,7 +727,7 @@ class NextItems {
       row("item-kNN by distance and age", NextItems::itemKnnWithDistance);
     }
     row("session-kNN", NextItems::sessionKnn);
-    if (!comeBack && items <= MOST_ITEMS_OF_EASE) { // both know an item by others
+    if (!comeBack && items <= MOST_ITEMS_OF_EASE) { // both need an item to be known by others
       row("EASE", NextItems::ease);
     }
     if (!comeBack) {

@@ -9,7 +9,7 @@ import org.blocksparse.classifier.examples.ExampleReader;
 
 /**
  * Prints the perplexity of a model on examples that have one label each. Its probabilities, which
- * are those of each label by itself, are made to sum to 1.
+ * are independent, are normalized to sum to 1.
  */
 class Perplexity {
   public static void main(String[] args) throws Exception {

@@ -8,13 +8,13 @@ import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.examples.ExampleReader;
 
 /**
- * Prints the numbers of a chart of how many of the labels that a model predicts with some
- * probability are right: {@code java Reliability.java NAME MODEL TEST NAME MODEL TEST...}
+ * Prints the data of a reliability chart, the share of right labels by predicted probability:
+ * {@code java Reliability.java NAME MODEL TEST NAME MODEL TEST...}
  */
 class Reliability {
   private static final int BINS = 10;
 
-  /** A share of fewer labels has a standard error of more than 0.05. */
+  /** The least labels of a bin: with fewer, the standard error of a share exceeds 0.05. */
   private static final int LEAST = 100;
 
   private static final int TOP = 50;

@@ -101,7 +101,8 @@ public abstract sealed class Classifier implements AutoCloseable
   }
 
   private static Classifier loadParts(Path file, LoadOptions options) throws IOException {
-    return Files.isRegularFile(file) && FastTextModel.isIn(file) // nobody waits for a pipe
+    return Files.isRegularFile(file)
+            && FastTextModel.isIn(file) // a pipe is not opened for the check
         ? new FastTextClassifier(FastTextModel.load(file, options.workers()))
         : ClassifierFile.load(file, options);
   }
@@ -127,13 +128,15 @@ public abstract sealed class Classifier implements AutoCloseable
    */
   public abstract void save(Path file, ElementType weights) throws IOException;
 
-  /** The k most probable labels of a text, best first; see {@link #predict(Example, int)}. */
+  /**
+   * Returns the k most probable labels of a text, best first; see {@link #predict(Example, int)}.
+   */
   public List<Prediction> predict(String text, int k) {
     return predict(Example.ofText(text), k);
   }
 
   /**
-   * The k most probable labels of an example, best first. Its own labels do not matter.
+   * Returns the k most probable labels of an example, best first. Its own labels do not matter.
    *
    * @throws IllegalArgumentException if k is less than 1, or if the example is a text and the model
    *     was trained on features, or the other way round
@@ -143,19 +146,23 @@ public abstract sealed class Classifier implements AutoCloseable
     return predict(example, PredictionOptions.top(k));
   }
 
-  /** The labels of an example; see {@link #predict(List, PredictionOptions)}. */
+  /** Returns the labels of an example; see {@link #predict(List, PredictionOptions)}. */
   public List<Prediction> predict(Example example, PredictionOptions options) {
     return predict(List.of(requireNonNull(example, "example")), options).get(0);
   }
 
-  /** The k most probable labels of each example; see {@link #predict(List, PredictionOptions)}. */
+  /**
+   * Returns the k most probable labels of each example; see {@link #predict(List,
+   * PredictionOptions)}.
+   */
   public List<List<Prediction>> predict(List<Example> examples, int k) {
     return predict(examples, PredictionOptions.top(k));
   }
 
   /**
-   * The most probable labels of each example, best first, with a threshold, a filter or both. One
-   * call for many examples is faster than many calls. Errors as {@link #predict(Example, int)}.
+   * Returns the most probable labels of each example, best first, with a threshold, a filter or
+   * both. One call for many examples is faster than many calls. Errors as {@link #predict(Example,
+   * int)}.
    *
    * @throws IllegalArgumentException if the filter allows only labels that the model does not know,
    *     or if {@linkplain PredictionOptions#withNone none} is asked for and the model has no odds
@@ -211,31 +218,31 @@ public abstract sealed class Classifier implements AutoCloseable
       Prediction prediction =
           new Prediction(ranking.label(row, rank), ranking.logProbability(row, rank));
       if (!prediction.isAtLeast(threshold)) {
-        break; // so are all others
+        break; // all others exist, too
       }
       found.add(prediction);
     }
     return found;
   }
 
-  /** The rows of examples. */
+  /** Returns the rows of examples. */
   abstract ExampleRows rows();
 
-  /** The names of the outputs. */
+  /** Returns the names of the outputs. */
   abstract Labels names();
 
   /**
-   * The search for the best labels of rows, before the threshold: a row is undefined if weights
-   * that it needs are not finite.
+   * Returns the search for the best labels of rows, before the threshold: a row is undefined if
+   * weights that it needs are not finite.
    *
    * @throws IllegalArgumentException if the filter allows only labels that the model does not know
    */
   abstract Function<SparseRows, Ranking> search(PredictionOptions options);
 
-  /** All labels of rows with at least some probability; rows may be undefined as above. */
+  /** Returns all labels of rows with at least some probability; rows may be undefined as above. */
   abstract Ranking atLeast(SparseRows features, double probability);
 
-  /** The label counts of the training; empty if the model has none. */
+  /** Returns the label counts of the training; empty if the model has none. */
   abstract Optional<LabelCounts> labelCounts();
 
   /**
@@ -313,7 +320,7 @@ public abstract sealed class Classifier implements AutoCloseable
     }
   }
 
-  /** Examples with labels as this has them. */
+  /** Returns examples with the label numbers of this model. */
   NumberedExamples numbered(List<Example> examples) {
     SparseRows features = rows().of(examples);
     try {
@@ -364,12 +371,12 @@ public abstract sealed class Classifier implements AutoCloseable
     return metrics;
   }
 
-  /** Whether the model predicts {@link Prediction#NONE}. */
+  /** Returns whether the model predicts {@link Prediction#NONE}. */
   public boolean hasNone() {
     return noneOdds().isPresent();
   }
 
-  /** The odds that no label applies; empty if the training was not asked for them. */
+  /** Returns the odds that no label applies; empty if the training was not asked for them. */
   abstract Optional<NoneOdds> noneOdds();
 
   private static IllegalArgumentException withoutNone() {
@@ -377,7 +384,7 @@ public abstract sealed class Classifier implements AutoCloseable
         "none: expected a model that was trained with TrainingOptions.withNone");
   }
 
-  /** Decisions of this model, none so far. */
+  /** Returns decisions of this model, none so far. */
   Decisions decisions(double threshold) {
     return new Decisions(names(), threshold);
   }
@@ -389,8 +396,8 @@ public abstract sealed class Classifier implements AutoCloseable
   }
 
   /**
-   * The labels of an example; those that are not known get numbers that no output has, {@link
-   * #MOST_UNKNOWN} at most.
+   * Returns the labels of an example; those that are not known get numbers that no output has,
+   * {@link #MOST_UNKNOWN} at most.
    */
   private int[] numbers(Example example) {
     List<String> names = example.labels().stream().distinct().toList();
@@ -404,29 +411,29 @@ public abstract sealed class Classifier implements AutoCloseable
   }
 
   /**
-   * Whether the model has the label counts of a training with at least three examples. Then {@link
-   * #evaluate} measures propensity-scored precision.
+   * Returns whether the model has the label counts of a training with at least three examples. Then
+   * {@link #evaluate} measures propensity-scored precision.
    */
   public boolean hasPropensities() {
     return labelCounts().filter(LabelCounts::havePropensities).isPresent();
   }
 
   /**
-   * The threshold of a label's probability with the highest micro F1 on the validation examples of
-   * the training, or else on those that it held out; empty if there were none.
+   * Returns the threshold of a label's probability with the highest micro F1 on the validation
+   * examples of the training, or else on those that it held out; empty if there were none.
    */
   public abstract OptionalDouble threshold();
 
   /**
-   * Whether more than a tenth of the examples of the training had several labels. Then {@link
-   * #threshold} is where the command {@code predict} ends by default. Models of earlier versions,
-   * which do not store it, return false.
+   * Returns whether more than a tenth of the examples of the training had several labels. Then
+   * {@link #threshold} is where the command {@code predict} ends by default. Models of earlier
+   * versions, which do not store it, return false.
    */
   public abstract boolean hasSeveralLabels();
 
   /**
-   * The minimum probability of the labels of a set that holds a right label in a share of future
-   * texts, if these are like those that the training held out: {@code
+   * Returns the minimum probability of the labels of a set that holds a right label in a share of
+   * future texts, if these are like those that the training held out: {@code
    * PredictionOptions.top(labels().size()).withThreshold(thresholdOfSets(0.9).getAsDouble())} finds
    * the sets. A set holds many labels where a text leaves many open, and may hold none. See {@link
    * PredictionSets}.
@@ -443,44 +450,44 @@ public abstract sealed class Classifier implements AutoCloseable
     return predictionSets().stream().mapToDouble(sets -> sets.threshold(coverage)).findFirst();
   }
 
-  /** The prediction sets of the training; empty if it held out no examples. */
+  /** Returns the prediction sets of the training; empty if it held out no examples. */
   abstract Optional<PredictionSets> predictionSets();
 
   /**
-   * The type of the stored weights: FLOAT32 after training, or fewer bits; with two heads, the type
-   * of the embedding head.
+   * Returns the type of the stored weights: FLOAT32 after training, or fewer bits; with two heads,
+   * the type of the embedding head.
    */
   public abstract ElementType weightType();
 
-  /** The heads of the model. */
+  /** Returns the heads of the model. */
   public abstract ModelHead head();
 
   /**
-   * Whether the model {@linkplain org.blocksparse.classifier.training.TrainingOptions#withLabelTree
-   * learns each label by itself}.
+   * Returns whether the model {@linkplain
+   * org.blocksparse.classifier.training.TrainingOptions#withLabelTree learns each label by itself}.
    */
   public abstract boolean hasLabelTree();
 
-  /** Whether the model was trained on texts; if not, on features. */
+  /** Returns whether the model was trained on texts; if not, on features. */
   public boolean takesText() {
     return rows().text();
   }
 
   /**
-   * The prefix of labels in files of examples, which {@link
+   * Returns the prefix of labels in files of examples, which {@link
    * org.blocksparse.classifier.training.TrainingOptions#withLabelPrefix} has set; pass it to {@link
    * ExampleReader#open}.
    */
   public abstract String labelPrefix();
 
-  /** Whether the training had a label. */
+  /** Returns whether the training had a label. */
   public boolean knows(String label) {
     return names().output(label) >= 0;
   }
 
   /**
-   * Whether the training kept a feature of an example. If it kept none, the prediction is that for
-   * an empty text: it shows only the frequency of labels. With {@link
+   * Returns whether the training kept a feature of an example. If it kept none, the prediction is
+   * that for an empty text: it shows only the frequency of labels. With {@link
    * org.blocksparse.classifier.training.TrainingOptions#withSharedRows}, every feature counts as
    * known.
    *
@@ -491,23 +498,25 @@ public abstract sealed class Classifier implements AutoCloseable
     return rows().hasRow(example);
   }
 
-  /** All labels, by number. */
+  /** Returns all labels, by number. */
   public List<String> labels() {
     return names().names();
   }
 
   /**
-   * The labels in each class of the layer.
+   * Returns the labels in each class of the layer.
    *
    * @throws InvalidInputException if the model has no {@linkplain ModelHead#EMBEDDING embedding
    *     head}
    */
   public abstract List<List<String>> classes();
 
-  /** The off-heap memory of the model: mapped bytes and private bytes. */
+  /** Returns the off-heap memory of the model: mapped bytes and private bytes. */
   public abstract MemoryUse memoryUse();
 
-  /** The model card: sizes, memory and facts on the training, in the order of their names. */
+  /**
+   * Returns the model card: sizes, memory and facts on the training, in the order of their names.
+   */
   public Map<String, String> info() {
     Map<String, String> info = facts();
     info.put("input", rows().text() ? "text" : "features");
@@ -520,7 +529,9 @@ public abstract sealed class Classifier implements AutoCloseable
     return info;
   }
 
-  /** The facts that only models of this kind have, sorted by name; the caller adds others. */
+  /**
+   * Returns the facts that only models of this kind have, sorted by name; the caller adds others.
+   */
   abstract Map<String, String> facts();
 
   /**

@@ -82,7 +82,7 @@ public final class ClassifierFile {
   private ClassifierFile() {}
 
   /**
-   * The metadata of a new model.
+   * Returns the metadata of a new model.
    *
    * @param counts null: they are not known
    * @param severalLabels whether several labels are the rule
@@ -118,23 +118,23 @@ public final class ClassifierFile {
     return metadata;
   }
 
-  /** The prefix of labels in files of examples. */
+  /** Returns the prefix of labels in files of examples. */
   static String labelPrefix(Map<String, String> metadata) {
     return metadata.get(LABEL_PREFIX);
   }
 
-  /** The label counts of a model; empty if it has none. */
+  /** Returns the label counts of a model; empty if it has none. */
   static Optional<LabelCounts> labelCounts(Map<String, String> metadata, int labels) {
     return Optional.ofNullable(metadata.get(LABEL_COUNTS))
         .map(counts -> LabelCounts.decode(counts, labels));
   }
 
-  /** Whether several labels are the rule in the training. */
+  /** Returns whether several labels are the rule in the training. */
   static boolean hasSeveralLabels(Map<String, String> metadata) {
     return metadata.containsKey(SEVERAL_LABELS);
   }
 
-  /** The threshold of a model; empty if it has none. */
+  /** Returns the threshold of a model; empty if it has none. */
   static OptionalDouble threshold(Map<String, String> metadata) {
     String threshold = metadata.get(THRESHOLD);
     return threshold == null
@@ -146,7 +146,7 @@ public final class ClassifierFile {
     metadata.put(THRESHOLD, Double.toString(threshold));
   }
 
-  /** The prediction sets of a model; empty if it has none. */
+  /** Returns the prediction sets of a model; empty if it has none. */
   static Optional<PredictionSets> predictionSets(Map<String, String> metadata) {
     return Optional.ofNullable(metadata.get(PREDICTION_SETS)).map(PredictionSets::decode);
   }
@@ -155,7 +155,7 @@ public final class ClassifierFile {
     metadata.put(PREDICTION_SETS, sets.encoded());
   }
 
-  /** The odds that no label applies; empty if a model has none. */
+  /** Returns the odds that no label applies; empty if a model has none. */
   static Optional<NoneOdds> none(Map<String, String> metadata) {
     return Optional.ofNullable(metadata.get(NONE)).map(NoneOdds::decode);
   }
@@ -199,7 +199,7 @@ public final class ClassifierFile {
       for (String name : loaded.scorers()) {
         requireFit(file, loaded, name);
       }
-      // The heads decide whether probabilities are added, not the file.
+      // The heads, not the file, decide whether probabilities are added.
       return Heads.of(loaded).sumLike(loaded);
     } catch (IllegalArgumentException e) { // a head of another kind
       loaded.close();
@@ -286,7 +286,7 @@ public final class ClassifierFile {
     }
   }
 
-  /** The metadata of a classifier's file, which describe its other contents. */
+  /** Returns the metadata of a classifier's file, which describe its other contents. */
   private static Map<String, String> metadata(Path file) throws IOException {
     Map<String, String> metadata;
     try (TensorFile header = TensorFile.open(file)) {
@@ -364,7 +364,7 @@ public final class ClassifierFile {
     return new FileFormatException(file, part, reason);
   }
 
-  /** A string that must be there and be like this; null: anything. */
+  /** Returns a string that must be there and be like this; null: anything. */
   private static String require(Path file, Map<String, String> metadata, String key, String pattern)
       throws IOException {
     String value = metadata.get(key);

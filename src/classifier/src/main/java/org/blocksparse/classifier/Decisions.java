@@ -33,7 +33,7 @@ public final class Decisions {
   /** The lowest threshold: labels below it are not searched for. */
   public static final double LEAST_THRESHOLD = 0.001;
 
-  /** Thresholds that are compared, from 1 / STEPS to 1. */
+  /** The number of thresholds that are compared, from 1 / STEPS to 1. */
   private static final int STEPS = 1000;
 
   private static final int BINS = 10;
@@ -64,7 +64,7 @@ public final class Decisions {
   private final long[] rightInBin = new long[BINS];
   private final double[] probabilityInBin = new double[BINS];
 
-  /** For each bin, the sum of probability - right over the first predictions in it. */
+  /** The sum of probability - right over the first predictions in each bin. */
   private final double[] errorOfFirst = new double[BINS];
 
   /**
@@ -75,17 +75,17 @@ public final class Decisions {
    * @param right how many of these have it
    */
   public record OfLabel(String label, int examples, int predicted, int right) {
-    /** The share of predictions that is right; 0 if there are none. */
+    /** Returns the share of predictions that is right; 0 if there are none. */
     public double precision() {
       return predicted == 0 ? 0 : (double) right / predicted;
     }
 
-    /** The share of examples that is found; 0 if there are none. */
+    /** Returns the share of examples that is found; 0 if there are none. */
     public double recall() {
       return examples == 0 ? 0 : (double) right / examples;
     }
 
-    /** The harmonic mean of precision and recall. */
+    /** Returns the harmonic mean of precision and recall. */
     public double f1() {
       return Decisions.f1(right, predicted, examples);
     }
@@ -104,7 +104,7 @@ public final class Decisions {
   public record Bin(double from, double to, long count, double meanProbability, double rightRate) {}
 
   /**
-   * Decisions so far: none.
+   * Starts without decisions.
    *
    * @param labels of the model
    * @throws IllegalArgumentException unless the threshold is in [{@link #LEAST_THRESHOLD}, 1]
@@ -187,29 +187,29 @@ public final class Decisions {
     unknown.merge(label, 1, Integer::sum);
   }
 
-  /** The number of examples that have labels. */
+  /** Returns the number of examples that have labels. */
   public long examples() {
     return examples;
   }
 
-  /** The threshold that was given. */
+  /** Returns the threshold that was given. */
   public double threshold() {
     return threshold;
   }
 
-  /** Precision over all decisions; 0 if nothing was predicted. */
+  /** Returns the precision over all decisions; 0 if nothing was predicted. */
   public double precision() {
     long all = sum(predictedOfLabel);
     return all == 0 ? 0 : (double) sum(rightOfLabel) / all;
   }
 
-  /** Recall over all decisions; 0 if there are no examples. */
+  /** Returns the recall over all decisions; 0 if there are no examples. */
   public double recall() {
     return labelsOfExamples == 0 ? 0 : (double) sum(rightOfLabel) / labelsOfExamples;
   }
 
   /**
-   * F1 over all decisions with another threshold, rounded to a multiple of 1/1000.
+   * Returns F1 over all decisions with another threshold, rounded to a multiple of 1/1000.
    *
    * @throws IllegalArgumentException unless the threshold is in [{@link #LEAST_THRESHOLD}, 1]
    */
@@ -225,7 +225,7 @@ public final class Decisions {
     return threshold;
   }
 
-  /** F1 over all decisions. */
+  /** Returns F1 over all decisions. */
   public double microF1() {
     return f1(sum(rightOfLabel), sum(predictedOfLabel), labelsOfExamples);
   }
@@ -234,7 +234,7 @@ public final class Decisions {
     return Arrays.stream(values).asLongStream().sum();
   }
 
-  /** The mean of F1 over the labels that examples have; 0 if there are no examples. */
+  /** Returns the mean of F1 over the labels that examples have; 0 if there are no examples. */
   public double macroF1() {
     return byLabel().stream()
         .filter(label -> label.examples > 0)
@@ -244,8 +244,8 @@ public final class Decisions {
   }
 
   /**
-   * The threshold with the highest micro F1, a multiple of 1/1000. If neighboring thresholds tie,
-   * it is the middle one.
+   * Returns the threshold with the highest micro F1, a multiple of 1/1000. If neighboring
+   * thresholds tie, it is the middle one.
    */
   public double bestThreshold() {
     double[] ofSteps = f1OfSteps();
@@ -261,7 +261,7 @@ public final class Decisions {
     return threshold((first + last) / 2);
   }
 
-  /** Micro F1 at the {@linkplain #bestThreshold best threshold}. */
+  /** Returns micro F1 at the {@linkplain #bestThreshold best threshold}. */
   public double bestF1() {
     return Arrays.stream(f1OfSteps()).max().orElseThrow();
   }
@@ -278,7 +278,9 @@ public final class Decisions {
     return ofSteps;
   }
 
-  /** The labels that examples have or that were predicted, by descending number of examples. */
+  /**
+   * Returns the labels that examples have or that were predicted, by descending number of examples.
+   */
   public List<OfLabel> byLabel() {
     List<OfLabel> all = new ArrayList<>();
     for (int label = 0; label < examplesOfLabel.length; label++) {
@@ -296,7 +298,10 @@ public final class Decisions {
     return all;
   }
 
-  /** Predictions of at least {@link #LEAST_THRESHOLD}, in ten bins of ascending probability. */
+  /**
+   * Returns the predictions of at least {@link #LEAST_THRESHOLD}, in ten bins of ascending
+   * probability.
+   */
   public List<Bin> reliability() {
     List<Bin> bins = new ArrayList<>();
     for (int bin = 0; bin < BINS; bin++) {
@@ -313,8 +318,9 @@ public final class Decisions {
   }
 
   /**
-   * The expected calibration error: the mean over all predictions of the absolute difference
-   * between mean probability and right rate of their bin. NaN if there are no predictions.
+   * Returns the expected calibration error: the mean over all predictions of the absolute
+   * difference between mean probability and right rate of their bin. NaN if there are no
+   * predictions.
    */
   public double calibrationError() {
     double sum = 0;
@@ -325,9 +331,9 @@ public final class Decisions {
   }
 
   /**
-   * The expected calibration error of the most probable label of each example; NaN if there are no
-   * examples. {@link #calibrationError} weights all predictions, most of which are improbable, and
-   * so hides errors of the first.
+   * Returns the expected calibration error of the most probable label of each example; NaN if there
+   * are no examples. {@link #calibrationError} weights all predictions, most of which are
+   * improbable, and so hides errors of the first.
    */
   public double firstCalibrationError() {
     return Arrays.stream(errorOfFirst).map(Math::abs).sum() / examples;

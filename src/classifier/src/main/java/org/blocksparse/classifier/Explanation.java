@@ -27,15 +27,14 @@ public record Explanation(Prediction prediction, double score, double prior, Lis
    * @param head linear, linear2, embedding, neighbours, or texts: the texts of labels
    * @param score negative if they speak against the label
    * @param features the largest scores first, of either sign. They add up to the score of the
-   *     share, but for an embedding: there, each is what the score loses without the feature
+   *     share, except for an embedding: there, each is the score's loss without the feature
    */
   public record Share(String head, double score, List<Feature> features) {}
 
   /**
    * A feature of the example.
    *
-   * @param name a word or words in a row, as the text has them, in lower case; or the index of a
-   *     sparse feature
+   * @param name a word or words in a row, in lower case; or the index of a sparse feature
    * @param score negative if it speaks against the label
    */
   public record Feature(String name, double score) {}

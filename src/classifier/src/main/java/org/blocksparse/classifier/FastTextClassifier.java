@@ -24,7 +24,7 @@ import org.blocksparse.ranking.Ranking;
 final class FastTextClassifier extends Classifier {
   private final FastTextModel model;
 
-  /** A classifier of a model, which it closes. */
+  /** Makes a classifier of a model, which it closes. */
   FastTextClassifier(FastTextModel model) {
     this.model = model;
   }

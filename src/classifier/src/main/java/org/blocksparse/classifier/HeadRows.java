@@ -18,7 +18,7 @@ import org.blocksparse.mixture.Mixture;
  */
 public record HeadRows(List<SparseRows> rows, SparseRows made) implements AutoCloseable {
   /**
-   * The rows for heads.
+   * Returns the rows for heads.
    *
    * @param features with all features; not closed here
    */

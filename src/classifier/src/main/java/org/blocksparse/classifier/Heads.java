@@ -21,7 +21,7 @@ import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
  * Builds the sum of a model's heads, which are the scorers of a {@link Mixture}, by name. A head
- * that is added again takes the place of the first one.
+ * that is added again replaces the first one.
  *
  * <p>The score of a label is the mean of its log probabilities in the heads. With nearest examples
  * or with texts of labels, probabilities are added instead: a label that either the linear head or
@@ -34,14 +34,14 @@ public final class Heads {
   static final String NEIGHBOURS = "neighbours";
   static final String TEXTS = "texts";
 
-  /** In the order of their names, which files expect. */
+  /** The heads in the order of their names, which files expect. */
   private final Map<String, Consumer<MixtureBuilder>> parts = new TreeMap<>();
 
-  /** A sum without heads so far. */
+  /** Starts with no heads. */
   public Heads() {}
 
   /**
-   * The heads of a sum, without its weights and calibration.
+   * Returns the heads of a sum, without its weights and calibration.
    *
    * @throws IllegalArgumentException if it has others, or one of another kind
    */
@@ -96,7 +96,7 @@ public final class Heads {
     return this;
   }
 
-  /** The sum with equal weights, not calibrated. */
+  /** Returns the sum with equal weights, not calibrated. */
   public Mixture sum() {
     MixtureBuilder builder = Mixture.builder();
     parts.values().forEach(part -> part.accept(builder));
@@ -105,7 +105,9 @@ public final class Heads {
     return builder.build().withWeights(weights);
   }
 
-  /** The sum with the weights and the calibration of another one, which has as many heads. */
+  /**
+   * Returns the sum with the weights and the calibration of another one, which has as many heads.
+   */
   public Mixture sumLike(Mixture other) {
     Mixture sum = sum();
     float[] weights = other.weights();
@@ -116,8 +118,8 @@ public final class Heads {
   }
 
   /**
-   * A sum of copies, whose weights have another type. Only those of an embedding can have 8 bits;
-   * others have 16 then.
+   * Returns a sum of copies, whose weights have another type. Only those of an embedding can have 8
+   * bits; others have 16 then.
    *
    * @throws IllegalArgumentException if a weight is not finite, or too large for the type
    */
@@ -168,7 +170,7 @@ public final class Heads {
   }
 
   /**
-   * A part of a head; empty if there is no such head.
+   * Returns a part of a head; empty if there is no such head.
    *
    * @throws IllegalArgumentException if the head is of another type
    */
@@ -176,7 +178,7 @@ public final class Heads {
     return sum.scorers().contains(name) ? Optional.of(sum.scorer(name, type)) : Optional.empty();
   }
 
-  /** The share of a head in the weights of all. */
+  /** Returns the share of a head in the weights of all. */
   static double share(Mixture sum, String name) {
     float[] weights = sum.weights();
     double all = 0;

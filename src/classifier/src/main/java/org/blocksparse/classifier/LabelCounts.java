@@ -10,24 +10,27 @@ import org.blocksparse.ranking.Metrics;
  * The number of examples of a training, and of examples with each label, by the label's number. A
  * model stores them as numbers of variable length (LEB128) in base 64, the examples first.
  */
-@SuppressWarnings("ArrayRecordComponent") // nobody compares them
+@SuppressWarnings("ArrayRecordComponent") // never compared
 public record LabelCounts(long examples, long[] ofLabels) {
   private static final int BITS = 7;
   private static final int MORE = 1 << BITS;
 
-  /** So few examples make no propensities. */
+  /** The least examples for propensities. */
   private static final int FEWEST_EXAMPLES = 3;
 
-  /** More letters leave too little room for the keys of features in the header of a file. */
+  /**
+   * The longest text; more letters would leave too little room for the keys of features in the
+   * header of a file.
+   */
   private static final int LONGEST_TEXT = 1 << 20;
 
-  /** The text of these; empty if it is too long for a file with a vocabulary. */
+  /** Returns the text of these; empty if it is too long for a file with a vocabulary. */
   String encoded() {
     String text = text();
     return text.length() <= LONGEST_TEXT ? text : "";
   }
 
-  /** The text of these, of any length. */
+  /** Returns the text of these, of any length. */
   public String text() {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream(ofLabels.length + Long.BYTES);
     put(examples, bytes);
@@ -45,7 +48,7 @@ public record LabelCounts(long examples, long[] ofLabels) {
   }
 
   /**
-   * The counts of an encoded text.
+   * Returns the counts of an encoded text.
    *
    * @throws IllegalArgumentException if it is not the text of the counts of so many labels
    */
@@ -77,7 +80,10 @@ public record LabelCounts(long examples, long[] ofLabels) {
     return new IllegalArgumentException("expected the counts of " + labels + " labels");
   }
 
-  /** These and those of other examples, which have more labels or as many. */
+  /**
+   * Returns the sum of these counts and those of other examples, which have at least as many
+   * labels.
+   */
   public LabelCounts with(LabelCounts more) {
     long[] sums = more.ofLabels.clone();
     for (int label = 0; label < ofLabels.length; label++) {
@@ -86,13 +92,14 @@ public record LabelCounts(long examples, long[] ofLabels) {
     return new LabelCounts(examples + more.examples, sums);
   }
 
-  /** Whether these are enough for {@link #propensities}. */
+  /** Returns whether these are enough for {@link #propensities}. */
   boolean havePropensities() {
     return examples >= FEWEST_EXAMPLES;
   }
 
   /**
-   * The propensities of labels, by the constants that are used where nothing better is known.
+   * Returns the propensities of labels, by the constants that are used where nothing better is
+   * known.
    *
    * @param unknown the count of numbers to add, for labels that training has not seen
    */

@@ -35,18 +35,18 @@ public final class LabelFilter {
     this.only = only;
   }
 
-  /** All labels but these. */
+  /** Returns all labels but these. */
   public static LabelFilter without(Collection<String> labels) {
     return new LabelFilter(labels, false);
   }
 
-  /** These labels alone; none if there are none. */
+  /** Allows these labels only; none if there are none. */
   public static LabelFilter only(Collection<String> labels) {
     return new LabelFilter(labels, true);
   }
 
   /**
-   * The labels of this filter that a model does not know, sorted.
+   * Returns the labels of this filter that a model does not know, sorted.
    *
    * @param knows such as {@code classifier::knows}
    */
@@ -54,12 +54,12 @@ public final class LabelFilter {
     return labels.stream().filter(knows.negate()).sorted().toList();
   }
 
-  /** Whether all labels are allowed. */
+  /** Returns whether all labels are allowed. */
   boolean isOfAll() {
     return labels.isEmpty() && !only;
   }
 
-  /** The outputs of a model that are allowed. */
+  /** Returns the outputs of a model that are allowed. */
   BitSet allowed(Labels known) {
     BitSet outputs = new BitSet(known.size());
     IntStream.of(named(known)).forEach(outputs::set);
@@ -77,7 +77,7 @@ public final class LabelFilter {
     return only ? Filter.only(named(known)) : Filter.without(named(known));
   }
 
-  /** The outputs with the labels of this filter. */
+  /** Returns the outputs with the labels of this filter. */
   private int[] named(Labels known) {
     int[] outputs = labels.stream().mapToInt(known::output).filter(output -> output >= 0).toArray();
     if (only && outputs.length == 0 && !labels.isEmpty()) {

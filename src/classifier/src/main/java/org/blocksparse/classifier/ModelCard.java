@@ -10,18 +10,18 @@ import java.util.TreeMap;
  * the model, which {@link Classifier#info} returns.
  */
 public final class ModelCard {
-  /** The key of the format of a classifier. */
+  /** The key of a classifier's format. */
   public static final String CLASSIFIER_FORMAT = "classifier.format";
 
-  /** The key of the format of a model of next items. */
+  /** The key of a next-item model's format. */
   public static final String NEXT_ITEM_FORMAT = "nextItem.format";
 
-  /** The beginning of their keys. */
+  /** The prefix of their keys. */
   private static final String ABOUT = "classifier.about.";
 
   private final Map<String, String> metadata;
 
-  /** The card in the metadata of a model. */
+  /** Reads the card in the metadata of a model. */
   public ModelCard(Map<String, String> metadata) {
     this.metadata = metadata;
   }
@@ -36,7 +36,7 @@ public final class ModelCard {
     put(name, Long.toString(value));
   }
 
-  /** All facts, in the order of their names. */
+  /** Returns all facts, in the order of their names. */
   public Map<String, String> facts() {
     Map<String, String> facts = new TreeMap<>();
     metadata.forEach(
@@ -48,7 +48,7 @@ public final class ModelCard {
     return facts;
   }
 
-  /** A score with the four decimals of a card. */
+  /** Returns a score with the four decimals of a card. */
   public static String decimals(double score) {
     return String.format(Locale.ROOT, "%.4f", score);
   }

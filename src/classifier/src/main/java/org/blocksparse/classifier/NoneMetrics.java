@@ -8,8 +8,8 @@ import java.util.function.ToDoubleFunction;
 
 /**
  * Metrics of examples some of which have no label that the model knows. An answer is right if it is
- * {@link Prediction#NONE} for one of these, or else a right label. Beside it stands a rule that has
- * the probability of the first label alone, without {@code NONE}.
+ * {@link Prediction#NONE} for one of these, and otherwise if it is a right label. For comparison, a
+ * rule uses the probability of the first label alone, without {@code NONE}.
  *
  * <p>Not for several threads at the same time.
  */
@@ -49,25 +49,25 @@ public final class NoneMetrics {
             isNone ? best.isNone() : labels.contains(best.label())));
   }
 
-  /** The number of examples. */
+  /** Returns the number of examples. */
   public long examples() {
     return answers.size();
   }
 
-  /** The number of examples without a known label. */
+  /** Returns the number of examples without a known label. */
   public long none() {
     return answers.stream().filter(Answer::isNone).count();
   }
 
   /**
-   * How often an example without a known label has a higher probability of that than another
-   * example: the area under the ROC curve. NaN unless there are examples of both kinds.
+   * Returns how often an example without a known label has a higher probability of that than
+   * another example: the area under the ROC curve. NaN unless there are examples of both kinds.
    */
   public double auroc() {
     return auroc(Answer::none);
   }
 
-  /** The area under the ROC curve by the probability of the first label alone. */
+  /** Returns the area under the ROC curve by the probability of the first label alone. */
   public double aurocOfFirst() {
     return auroc(answer -> -answer.first);
   }
@@ -85,20 +85,20 @@ public final class NoneMetrics {
         }
         tied += sorted.get(end).isNone ? 1 : 0;
       }
-      ranks += tied * (begin + 1 + end) / 2.0; // each has the mean rank
+      ranks += tied * (begin + 1 + end) / 2.0; // each of them has the mean rank
     }
     double none = none();
     return (ranks - none * (none + 1) / 2) / (none * (examples() - none));
   }
 
-  /** The share of answers that is right; NaN if there are no examples. */
+  /** Returns the share of answers that is right; NaN if there are no examples. */
   public double accuracy() {
     return (double) answers.stream().filter(Answer::isRight).count() / answers.size();
   }
 
   /**
-   * The share of right answers by the first label alone, which is none below the threshold that is
-   * best for these examples: an upper bound for this rule.
+   * Returns the share of right answers by the first label alone, which is none below the threshold
+   * that is best for these examples: an upper bound for this rule.
    */
   public double accuracyOfFirst() {
     List<Answer> sorted = new ArrayList<>(answers);

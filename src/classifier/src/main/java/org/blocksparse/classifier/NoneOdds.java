@@ -20,7 +20,7 @@ import org.blocksparse.internal.search.LogisticRegression;
  * 2001).
  */
 public final class NoneOdds {
-  /** Log odds of labels are bounded: those of a probability of 1 are infinite. */
+  /** The bound on log odds of labels: those of a probability of 1 are infinite. */
   private static final double LARGEST_ODDS = 16;
 
   /** The bound on numbers in a file. */
@@ -28,10 +28,10 @@ public final class NoneOdds {
 
   private static final int SIGNALS = 3;
 
-  /** Unknown words are counted for so many words, so that the fit's prior hardly matters. */
+  /** The number of words whose unknown ones are counted, so that the fit's prior hardly matters. */
   private static final int OF_WORDS = 10;
 
-  /** The weights of the signals, and then the intercept. */
+  /** The weights of the signals, followed by the intercept. */
   private final double[] weights;
 
   private NoneOdds(double[] weights) {
@@ -53,13 +53,13 @@ public final class NoneOdds {
     return new NoneOdds(fitted);
   }
 
-  /** The signals of examples, by a model that has not learned from them. */
+  /** Returns the signals of examples, by a model that has not learned from them. */
   public static List<double[]> signals(TrainedClassifier model, List<Example> examples) {
     return signals(model.input(), examples, model.predict(examples, 2));
   }
 
   /**
-   * The signals of examples.
+   * Returns the signals of examples.
    *
    * @param answers the two likeliest labels of each, or more, if the model has them
    */
@@ -86,7 +86,7 @@ public final class NoneOdds {
   }
 
   /**
-   * The log odds of signals.
+   * Returns the log odds of signals.
    *
    * @param share of all examples without a known label
    */

@@ -4,8 +4,8 @@ package org.blocksparse.classifier;
 import org.blocksparse.SparseRows;
 
 /**
- * Examples as a model has them: features as rows of its table, those that have one, and labels as
- * its outputs.
+ * Examples in a model's numbers: features as rows of its table, if they have one, and labels as its
+ * outputs.
  */
 public record NumberedExamples(SparseRows features, SparseRows labels) implements AutoCloseable {
   /** The number of examples that are computed together. */

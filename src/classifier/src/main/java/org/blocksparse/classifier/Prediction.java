@@ -11,26 +11,27 @@ public record Prediction(String label, float logProbability) {
   /** Stands for no label of the model; see {@link PredictionOptions#withNone}. */
   public static final String NONE = "(none)";
 
-  /** Whether this is the prediction that no label of the model applies. */
+  /** Returns whether this is the prediction that no label of the model applies. */
   public boolean isNone() {
     return label.equals(NONE);
   }
 
-  /** The probability. */
+  /** Returns the probability. */
   public double probability() {
     return Math.exp(logProbability);
   }
 
   /**
-   * Whether the probability is at least a threshold. It compares logarithms that are rounded to
-   * float, as {@link org.blocksparse.softmax.TwoLevelLayer#atLeast(org.blocksparse.FloatTensor,
-   * double) atLeast} does.
+   * Returns whether the probability is at least a threshold. It compares logarithms that are
+   * rounded to float, as {@link
+   * org.blocksparse.softmax.TwoLevelLayer#atLeast(org.blocksparse.FloatTensor, double) atLeast}
+   * does.
    */
   public boolean isAtLeast(double threshold) {
     return logProbability >= logThreshold(threshold);
   }
 
-  /** The least log probability that is at least a threshold. */
+  /** Returns the least log probability that is at least a threshold. */
   static float logThreshold(double threshold) {
     return (float) Math.log(threshold);
   }

@@ -17,7 +17,7 @@ public final class PredictionOptions {
   private final double threshold;
   private final LabelFilter filter;
 
-  /** Empty: {@link Prediction#NONE} is not predicted. */
+  /** The share of examples without a label; empty if {@link Prediction#NONE} is not predicted. */
   private final OptionalDouble none;
 
   private final Consumer<Example> unknown;
@@ -36,7 +36,7 @@ public final class PredictionOptions {
   }
 
   /**
-   * The most probable labels of each example.
+   * Returns the most probable labels of each example.
    *
    * @param k the maximum number of labels per example
    * @throws IllegalArgumentException if k is less than 1
@@ -50,8 +50,8 @@ public final class PredictionOptions {
   }
 
   /**
-   * The minimum probability of a label; 0 by default. {@link Classifier#threshold} returns the one
-   * that training found.
+   * Sets the minimum probability of a label; 0 by default. {@link Classifier#threshold} returns the
+   * one that training found.
    *
    * @throws IllegalArgumentException unless it is in [0, 1]
    */
@@ -62,7 +62,7 @@ public final class PredictionOptions {
     return new PredictionOptions(top, value, filter, none, unknown);
   }
 
-  /** The labels that are allowed; all by default. */
+  /** Sets the labels that are allowed; all by default. */
   public PredictionOptions withFilter(LabelFilter value) {
     return new PredictionOptions(top, threshold, requireNonNull(value, "filter"), none, unknown);
   }
@@ -86,7 +86,7 @@ public final class PredictionOptions {
     return new PredictionOptions(top, threshold, filter, OptionalDouble.of(share), unknown);
   }
 
-  /** Whether answers hold the two likeliest labels. */
+  /** Returns whether answers hold the two likeliest labels. */
   boolean holdsBestTwo() {
     return top >= 2 && threshold == 0 && filter.isOfAll();
   }
@@ -112,7 +112,7 @@ public final class PredictionOptions {
     return filter;
   }
 
-  /** The share of examples without a label of the model; empty if NONE is not predicted. */
+  /** Returns the share of examples without a label of the model; empty if NONE is not predicted. */
   public OptionalDouble none() {
     return none;
   }

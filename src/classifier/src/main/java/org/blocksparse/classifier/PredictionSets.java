@@ -14,7 +14,7 @@ import java.util.Base64;
  * the smallest but {@code floor((n + 1) (1 - coverage)) - 1} of these probabilities.
  */
 public final class PredictionSets {
-  /** More hardly change a threshold. */
+  /** The most probabilities kept: more hardly change a threshold. */
   private static final int MOST = 1000;
 
   /** Logarithms of probabilities, ascending. */
@@ -42,9 +42,11 @@ public final class PredictionSets {
     return new PredictionSets(some);
   }
 
-  /** The threshold of sets that hold a right label in this share of texts; 0: of all labels. */
+  /**
+   * Returns the threshold of sets that hold a right label in this share of texts; 0: of all labels.
+   */
   double threshold(double coverage) {
-    int misses = (int) Math.floor((right.length + 1) * (1 - coverage) + 1e-9); // but for rounding
+    int misses = (int) Math.floor((right.length + 1) * (1 - coverage) + 1e-9); // tolerates rounding
     return misses < 1 ? 0 : Math.exp(right[Math.min(misses, right.length) - 1]);
   }
 

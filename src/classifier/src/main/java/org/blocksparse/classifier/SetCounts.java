@@ -6,15 +6,15 @@ import org.blocksparse.SparseRows;
 import org.blocksparse.ranking.Ranking;
 
 /**
- * Counts of prediction sets: how often they hold a right label, and how many labels they hold.
+ * Counts of prediction sets: the sets with a right label, and the labels in them.
  *
  * <p>Not for several threads at the same time.
  */
 public final class SetCounts {
-  /** Labels that fewer examples of the training have are rare. */
+  /** The number of training examples below which a label is rare. */
   public static final int FEW = 10;
 
-  /** The number of examples of the training with each label; null: it is not known. */
+  /** The number of training examples with each label; null if unknown. */
   private final long[] countOfLabel;
 
   private long examples;
@@ -57,27 +57,27 @@ public final class SetCounts {
     return countOfLabel != null && (label >= countOfLabel.length || countOfLabel[label] < FEW);
   }
 
-  /** The share of sets that hold a right label; NaN if there are no examples. */
+  /** Returns the share of sets that hold a right label; NaN if there are no examples. */
   public double coverage() {
     return (double) right / examples;
   }
 
-  /** The mean number of labels of a set. */
+  /** Returns the mean number of labels of a set. */
   public double size() {
     return (double) labels / examples;
   }
 
-  /** The number of examples all of whose labels are rare. */
+  /** Returns the number of examples all of whose labels are rare. */
   public long rareExamples() {
     return rareExamples;
   }
 
-  /** The share of their sets that hold a right label; NaN if there are none. */
+  /** Returns the share of their sets that hold a right label; NaN if there are none. */
   public double rareCoverage() {
     return (double) rareRight / rareExamples;
   }
 
-  /** The mean number of labels of their sets. */
+  /** Returns the mean number of labels of their sets. */
   public double rareSize() {
     return (double) rareLabels / rareExamples;
   }

@@ -49,7 +49,7 @@ public final class TrainedClassifier extends Classifier {
   private final Map<String, String> metadata;
 
   /**
-   * A classifier.
+   * Makes a classifier.
    *
    * @param heads named as those of {@link Heads}; closed with this
    * @param metadata of its file; may be changed until others see this
@@ -61,7 +61,7 @@ public final class TrainedClassifier extends Classifier {
   }
 
   /**
-   * A model that this library has trained.
+   * Returns a model that this library has trained.
    *
    * @throws InvalidInputException if it is of fastText
    */
@@ -140,7 +140,7 @@ public final class TrainedClassifier extends Classifier {
     return new Explanation(prediction, all.score(), all.score() - added, shares);
   }
 
-  /** The row of a feature of a head. */
+  /** Returns the row of a feature of a head. */
   private IntUnaryOperator rowOf(String head) {
     FeatureVocabulary all = input.vocabulary();
     return head.equals(Heads.EMBEDDING) && bag().vocabulary() < all.rows()
@@ -177,7 +177,9 @@ public final class TrainedClassifier extends Classifier {
     return HeadRows.of(heads, features, input.vocabulary());
   }
 
-  /** The search, which for all labels above a threshold ends earlier than for all labels. */
+  /**
+   * Returns the search, which for all labels above a threshold ends earlier than for all labels.
+   */
   @Override
   Function<SparseRows, Ranking> search(PredictionOptions options) {
     Filter allowed = options.filter().outputs(names());
@@ -206,8 +208,8 @@ public final class TrainedClassifier extends Classifier {
   }
 
   /**
-   * The logarithm of the probability of the likeliest right label of each example that has labels;
-   * negative infinity if the model knows none of these.
+   * Returns the logarithm of the probability of the likeliest right label of each example that has
+   * labels; negative infinity if the model knows none of these.
    */
   public float[] rightLogProbabilities(NumberedExamples examples) {
     List<int[]> known = new ArrayList<>();
@@ -408,28 +410,28 @@ public final class TrainedClassifier extends Classifier {
     }
   }
 
-  /** The facts on the training; may be changed until others see this. */
+  /** Returns the facts on the training; may be changed until others see this. */
   public ModelCard card() {
     return new ModelCard(metadata);
   }
 
-  /** The metadata of the file; may be changed until others see this. */
+  /** Returns the metadata of the file; may be changed until others see this. */
   public Map<String, String> metadata() {
     return metadata;
   }
 
-  /** The rows that examples become. */
+  /** Returns the rows that examples become. */
   public InputRows input() {
     return input;
   }
 
-  /** The sum of the heads. */
+  /** Returns the sum of the heads. */
   public Mixture heads() {
     return heads;
   }
 
   /**
-   * The table of the embedding head.
+   * Returns the table of the embedding head.
    *
    * @throws IllegalArgumentException if there is no such head
    */
@@ -438,7 +440,7 @@ public final class TrainedClassifier extends Classifier {
   }
 
   /**
-   * The layer of the embedding head.
+   * Returns the layer of the embedding head.
    *
    * @throws IllegalArgumentException if there is no such head
    */
@@ -447,7 +449,7 @@ public final class TrainedClassifier extends Classifier {
   }
 
   /**
-   * The tree of the linear head.
+   * Returns the tree of the linear head.
    *
    * @throws IllegalArgumentException if there is no such head
    */
@@ -467,7 +469,7 @@ public final class TrainedClassifier extends Classifier {
     return Heads.part(heads, Heads.NEIGHBOURS, NearestExamples.class);
   }
 
-  /** Whether texts of labels are beside the linear head. */
+  /** Returns whether texts of labels are beside the linear head. */
   public boolean hasLabelTexts() {
     return heads.scorers().contains(Heads.TEXTS);
   }

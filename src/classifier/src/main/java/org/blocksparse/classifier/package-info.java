@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Models that predict labels, and what they answer.
+ * Models that predict labels, and their predictions.
  *
  * <p>Public types that a package names after "Not API" are for the other packages of this project,
  * and change without notice. {@code features} and {@code command} have no API.

@@ -74,7 +74,7 @@ final class ClassifierTest {
 
   @TempDir private Path folder;
 
-  /** A model of few examples, of which none are held out to calibrate an embedding. */
+  /** Returns a model of few examples, none of which is held out to calibrate an embedding. */
   private static Classifier uncalibrated(TrainingOptions options) {
     return Training.train(Texts.examples(499, LABELS, 1), options);
   }
@@ -106,7 +106,7 @@ final class ClassifierTest {
     }
   }
 
-  /** Two models of the same sizes and names: parts of one fit to those of the other. */
+  /** The two models have equal sizes and names: parts of one fit those of the other. */
   @Test
   void aModelInAnArchive_isLoaded_asItWasSavedThere() throws IOException {
     TrainingOptions options =
@@ -128,7 +128,7 @@ final class ClassifierTest {
     }
   }
 
-  /** Its parameters are those of the file, or this process's own; never both. */
+  /** Parameters are either mapped from the file or this process's own, never both. */
   @Test
   void memoryIsMappedOrPrivate() throws IOException {
     Path file = folder.resolve("model");
@@ -154,7 +154,7 @@ final class ClassifierTest {
     }
   }
 
-  /** As cp does, which cuts the file short that requests read from. */
+  /** cp does this: it truncates the file that requests read. */
   @Test
   @EnabledOnOs({OS.LINUX, OS.MAC})
   void aSmallerFileCopiedOverAMappedOne_saysWhatToDo_andAReloadHelps() throws IOException {
@@ -204,7 +204,10 @@ final class ClassifierTest {
     assertEquals(file + ": cannot be loaded: it is being replaced", e.getMessage());
   }
 
-  /** Options by which a file is replaced while its first bytes are read, up to so many times. */
+  /**
+   * Returns options by which a file is replaced, up to so many times, while its first bytes are
+   * read.
+   */
   private static LoadOptions replacing(Path file, Path other, int times) {
     int[] left = {times};
     return LoadOptions.copied()
@@ -267,7 +270,7 @@ final class ClassifierTest {
     List<Example> unknown =
         List.of(Example.ofText("qqqqqq", "label1"), Example.ofText(""), Example.ofText("zzz zzz"));
     examples.addAll(0, unknown.subList(0, 2));
-    examples.add(unknown.get(2)); // of another batch
+    examples.add(unknown.get(2)); // from another batch
     try (Classifier classifier = trained(SMALL.withEpochs(1))) {
       List<Example> told = new ArrayList<>();
       assertEquals(
@@ -320,7 +323,7 @@ final class ClassifierTest {
           classifier.predict(
               Example.ofFeatures(new int[] {100_003, 5, 999}, new float[] {300, 100, 0}, List.of()),
               4));
-      for (int exponent : new int[] {-145, 125}) { // values of any size, as far as floats go
+      for (int exponent : new int[] {-145, 125}) { // values of any size, up to the limits of floats
         float[] values = {Math.scalb(3f, exponent), Math.scalb(1f, exponent)};
         assertEquals(
             classifier.predict(
@@ -357,7 +360,7 @@ final class ClassifierTest {
     }
   }
 
-  /** All of them would have row 0, if an index were its row without a hash. */
+  /** All of them would share row 0 if rows were indices modulo their number. */
   @Test
   void sharedRows_areOfHashes_soThatIndicesWithACommonFactorAreKeptApart() throws IOException {
     int rows = 1000;
@@ -605,7 +608,7 @@ final class ClassifierTest {
       }
       narrow.save(file);
       assertArrayEquals(written, Files.readAllBytes(file));
-      wide.save(file, type); // from where it is mapped, which it then is no more
+      wide.save(file, type); // over the mapped file itself, which ends the mapping
       assertArrayEquals(written, Files.readAllBytes(file));
       ElementType other = type == ElementType.INT8 ? ElementType.FLOAT16 : ElementType.INT8;
       assertEquals(

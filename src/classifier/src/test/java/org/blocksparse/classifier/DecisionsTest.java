@@ -35,7 +35,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Figures of decisions and of rare labels, beside the same counted answer by answer. */
+/** Figures of decisions and of rare labels, compared with counts answer by answer. */
 final class DecisionsTest {
   private static final int LABELS = 12;
   private static final double CLOSE = 1e-9;
@@ -61,7 +61,7 @@ final class DecisionsTest {
     tree.close();
   }
 
-  /** Examples with one or two labels, of which the first are frequent. */
+  /** Returns examples with one or two labels, the first of which are frequent. */
   private static List<Example> uneven(int count, long seed) {
     List<Example> examples = new ArrayList<>();
     List<Example> plain = Texts.examples(2 * count, LABELS, seed).toList();
@@ -81,7 +81,9 @@ final class DecisionsTest {
     return model.evaluate(HELD_OUT.stream(), 1, threshold, example -> {}).decisions();
   }
 
-  /** Right answers, answers and labels of examples at a threshold; of one label, or of all. */
+  /**
+   * Returns the numbers of right answers, answers and labels at a threshold, for one label or all.
+   */
   private static double[] counted(Classifier model, double threshold, String label) {
     double[] counts = new double[3];
     for (Example example : HELD_OUT) {
@@ -238,7 +240,7 @@ final class DecisionsTest {
         found / most, softmax.evaluate(HELD_OUT.stream(), 1).propensityScoredPrecision(1), CLOSE);
   }
 
-  /** 1 / propensity, as Jain et al. have it, of a label with so many of 400 examples. */
+  /** Returns 1 / propensity (Jain et al.) of a label with so many of 400 examples. */
   private static double weight(int count) {
     double c = (Math.log(400) - 1) * Math.pow(2.5, 0.55);
     return 1 + c * Math.pow(count + 1.5, -0.55);
@@ -265,7 +267,7 @@ final class DecisionsTest {
     }
   }
 
-  /** An answer at the threshold, and the floats beside it, count as a prediction selects them. */
+  /** The threshold and the adjacent floats select the same answers here as in a prediction. */
   @Test
   void answersAtAThreshold_areThoseThatAPredictionHas() {
     Labels one = Labels.of(List.of("a"));
@@ -274,7 +276,7 @@ final class DecisionsTest {
       float exact = (float) Math.log(threshold);
       for (float log : new float[] {Math.nextDown(exact), exact, Math.nextUp(exact)}) {
         if (log > 0) {
-          continue; // no probability
+          continue; // it is no probability
         }
         boolean isPredicted = new Prediction("a", log).isAtLeast(threshold);
         assertEquals(log >= exact, isPredicted);
@@ -283,7 +285,7 @@ final class DecisionsTest {
           decisions.add(Ranking.of(new int[][] {{0}}, new float[][] {{log}}), right);
         }
         assertEquals(isPredicted ? 1 : 0, decisions.recall(), threshold + ", " + log);
-        // The best threshold of the only answer, which is right, is one that it reaches.
+        // The only answer is right: the best threshold is one that it reaches.
         boolean reachesAny = new Prediction("a", log).isAtLeast(Decisions.LEAST_THRESHOLD);
         assertEquals(reachesAny ? 1 : 0, decisions.bestF1());
         if (reachesAny) {

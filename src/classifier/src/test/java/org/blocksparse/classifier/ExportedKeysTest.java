@@ -17,14 +17,14 @@ import org.blocksparse.io.NpzFile;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Keys of features, made as the page of the classifier describes. */
+/** Keys of features, made by the recipe on the page of the classifier. */
 final class ExportedKeysTest {
   private static final TrainingOptions SMALL =
       TrainingOptions.defaults().withHead(ModelHead.EMBEDDING).withDimension(16).withClasses(7);
 
   @TempDir private Path folder;
 
-  /** By the recipe of the page, with Guava's murmur3_128(0) and BigInteger, beside this. */
+  /** The keys equal those by the page's recipe, with Guava's murmur3_128(0) and BigInteger. */
   @Test
   void export_hasKeysThatOthersCanMake() throws IOException {
     Set<Long> expected =

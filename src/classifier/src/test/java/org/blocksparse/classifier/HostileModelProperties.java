@@ -33,12 +33,12 @@ import org.blocksparse.testing.Folders;
 import org.blocksparse.testing.ThreadHeap;
 
 /**
- * Right models with random changes: what is made of a file answers, is saved and is exported; or
- * the file is refused with an {@link IOException} that names it, which costs little. The core's
- * HostileFileProperties have the layers.
+ * Valid models with random changes: a file is loaded, answers, is saved and exported; or it is
+ * rejected at low cost by an {@link IOException} that names it. The core's HostileFileProperties
+ * cover the layers.
  */
 final class HostileModelProperties {
-  /** Heap that a refused file of some kilobytes may take, with loaded classes. */
+  /** Heap that a rejected file of some kilobytes may take, with loaded classes. */
   private static final long MOST_HEAP = 4 << 20;
 
   private static final Duration MOST_TIME = Duration.ofMinutes(10);
@@ -51,7 +51,7 @@ final class HostileModelProperties {
           .withEpochs(1)
           .withWordNgrams(1);
 
-  /** By what they are. */
+  /** The models by description. */
   private static final Map<String, byte[]> MODELS = new TreeMap<>();
 
   private static Path folder;
@@ -117,13 +117,13 @@ final class HostileModelProperties {
     void run() throws IOException;
   }
 
-  /** This works with any numbers and names of a model, or names their flaw. */
+  /** Runs a use that works with any numbers and names of a model, or names their flaw. */
   private static void use(Use use) throws IOException {
     try {
       use.run();
     } catch (InvalidInputException e) {
       assertEquals("model: its weights are not finite", e.getMessage());
-    } catch (IllegalStateException e) { // in a file that is mapped, a name may be no text
+    } catch (IllegalStateException e) { // in a mapped file, a name may be invalid text
       assertTrue(e.getMessage().matches("labels: .* is not UTF-8"), e.getMessage());
     }
   }

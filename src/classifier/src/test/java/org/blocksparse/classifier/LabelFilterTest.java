@@ -17,7 +17,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Predictions without some labels, or of some alone. */
+/** Predictions without some labels, or only of some. */
 final class LabelFilterTest {
   private static final int LABELS = 40;
   private static final TrainingOptions SMALL =

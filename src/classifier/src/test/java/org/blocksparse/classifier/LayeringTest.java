@@ -20,7 +20,7 @@ import org.junit.jupiter.api.Test;
 
 /**
  * Each package names only the packages before it, so that there is no circle; and each public type
- * is in the API, or its package says that it is not.
+ * is in the API, or its package is documented as internal.
  */
 final class LayeringTest {
   private static final Path SOURCES = Path.of("src/main/java/org/blocksparse/classifier");

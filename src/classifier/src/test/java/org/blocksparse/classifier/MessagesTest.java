@@ -29,7 +29,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Mistakes of new users, and the message of each: argument, expected, found, remedy. */
+/** Mistakes of new users, and the message for each: argument, expected, found, remedy. */
 final class MessagesTest {
   private static final TrainingOptions LINEAR =
       TrainingOptions.defaults().withHead(ModelHead.LINEAR);

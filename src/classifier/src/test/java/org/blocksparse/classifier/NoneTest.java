@@ -21,7 +21,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Predictions that no label of a model applies. */
+/** Predictions that none of a model's labels applies. */
 final class NoneTest {
   private static final int LABELS = 16;
   private static final TrainingOptions LINEAR =
@@ -29,7 +29,7 @@ final class NoneTest {
 
   @TempDir private Path folder;
 
-  /** Texts of labels from one number to another: three words of each label, two of all. */
+  /** Returns texts of labels in a range: three words of each label, two common ones. */
   private static List<Example> examples(int from, int to, int count, long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     return IntStream.range(0, count)
@@ -79,7 +79,7 @@ final class NoneTest {
       double ofAny = 1 - none(answers.get(0));
       assertEquals(alone.get(0).probability() * ofAny, answers.get(0).get(0).probability(), 1e-5);
 
-      // The probability of none depends on no filter, threshold or number of labels.
+      // The probability of no label does not depend on filters, thresholds or the number of labels.
       LabelFilter others = LabelFilter.without(both.get(0).labels());
       PredictionOptions one = PredictionOptions.top(1).withNone(0.5);
       for (PredictionOptions options : List.of(one, one.withThreshold(1), one.withFilter(others))) {

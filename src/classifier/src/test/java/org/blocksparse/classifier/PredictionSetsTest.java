@@ -36,14 +36,14 @@ final class PredictionSetsTest {
   void theThresholdIsThatOfSplitConformalPrediction() {
     PredictionSets nine = PredictionSets.of(logs(.9, .1, .8, .2, .7, .3, .6, .4, .5));
     for (PredictionSets sets : List.of(nine, PredictionSets.decode(nine.encoded()))) {
-      assertEquals(0, sets.threshold(0.95)); // that many misses are less than one
+      assertEquals(0, sets.threshold(0.95)); // fewer than one miss
       assertEquals(0.1, sets.threshold(0.9), 1e-6);
       assertEquals(0.1, sets.threshold(0.81), 1e-6);
       assertEquals(0.2, sets.threshold(0.8), 1e-6);
       assertEquals(0.9, sets.threshold(0.01), 1e-6);
     }
     assertEquals(0, PredictionSets.of(new float[0]).threshold(0.5));
-    assertEquals(0, PredictionSets.of(logs(0, 0, 0)).threshold(0.5)); // unknown labels
+    assertEquals(0, PredictionSets.of(logs(0, 0, 0)).threshold(0.5)); // labels are unknown
     float[] many = new float[5003];
     for (int i = 0; i < many.length; i++) {
       many[i] = (float) Math.log((i + 1) / 5004.0);
@@ -59,7 +59,7 @@ final class PredictionSetsTest {
     assertThrows(IllegalArgumentException.class, () -> PredictionSets.decode(text));
   }
 
-  /** Texts that leave open which of several labels they have. */
+  /** Returns texts that leave open which of several labels they have. */
   private static List<Example> examples(int count, long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     return IntStream.range(0, count)
@@ -85,7 +85,7 @@ final class PredictionSetsTest {
         SetCounts counts = model.evaluateSets(future.stream(), threshold);
         assertEquals(coverage, counts.coverage(), 0.05);
         assertTrue(counts.size() < 10, () -> "labels: " + counts.size());
-        assertTrue(counts.rareExamples() < 100); // of the first and the last label
+        assertTrue(counts.rareExamples() < 100); // examples of the first and the last label
         PredictionOptions options =
             PredictionOptions.top(model.labels().size()).withThreshold(threshold);
         double labels =
@@ -99,8 +99,8 @@ final class PredictionSetsTest {
   }
 
   /**
-   * Words that have nothing to do with the label, of which two in five are random: who has learned
-   * an example knows its label, others guess.
+   * Returns texts whose words are unrelated to their label, which is random for two in five: a
+   * model that learned an example knows its label, others guess.
    */
   private static List<Example> guesses(int count, long seed) {
     SplittableRandom random = new SplittableRandom(seed);

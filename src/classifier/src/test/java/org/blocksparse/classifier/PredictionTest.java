@@ -10,7 +10,7 @@ import org.blocksparse.ranking.Ranking;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.junit.jupiter.api.Test;
 
-/** Probabilities at a threshold, and around it. */
+/** Probabilities at a threshold and next to it. */
 final class PredictionTest {
   @Test
   void equalProbabilitiesAreAtLeastThemselves() {
@@ -30,7 +30,7 @@ final class PredictionTest {
     assertEquals(0, never.probability());
   }
 
-  /** All outputs are equally likely, or nearly. */
+  /** All outputs are equally likely, or nearly so. */
   @Test
   void comparesAsTheLayerDoes() {
     for (int outputs = 1; outputs < 200; outputs++) {

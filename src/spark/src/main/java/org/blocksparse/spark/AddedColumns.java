@@ -13,7 +13,7 @@ import org.apache.spark.sql.types.StructType;
 /** The columns that a model adds to a schema. */
 record AddedColumns(TwoLevelParams params) {
   /**
-   * A schema with the columns that a model adds.
+   * Returns a schema with the columns that a model adds.
    *
    * @param named whether labels are strings
    * @throws IllegalArgumentException if a column that is read is not there or of another type, or

@@ -15,7 +15,7 @@ final class BagBatch implements FeatureBatch {
   private final List<int[]> indices = new ArrayList<>();
   private final List<float[]> values = new ArrayList<>();
 
-  /** Of the entries, an index and a value each, and of x. */
+  /** The size of the entries, an index and a value each, and of x. */
   private long size;
 
   BagBatch(EmbeddingBag bag, int mostRows) {
@@ -31,7 +31,7 @@ final class BagBatch implements FeatureBatch {
     size += 2L * row.numActives() + bag.features();
   }
 
-  /** How long a row is, is known when it is there: from the half on, it may be the last. */
+  /** The length of a row is known when it comes: from the half on, the next may be too long. */
   @Override
   public boolean isFull() {
     return indices.size() == mostRows || size >= MOST_VALUES / 2;

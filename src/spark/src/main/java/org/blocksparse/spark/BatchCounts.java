@@ -10,13 +10,13 @@ import scala.Tuple2;
 
 /** Counts the rows of each batch. */
 final class BatchCounts {
-  /** Of 4 bytes, in each task and on the driver: 1 GiB. */
+  /** The most counts, of 4 bytes, in each task and on the driver: 1 GiB. */
   private static final int MOST = 1 << 28;
 
   private BatchCounts() {}
 
   /**
-   * For each order, the rows of each of its batches.
+   * Returns, for each order, the rows of each of its batches.
    *
    * @throws IllegalArgumentException if there are too many, before any row is looked at
    */

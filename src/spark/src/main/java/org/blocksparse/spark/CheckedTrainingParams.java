@@ -51,7 +51,7 @@ record CheckedTrainingParams(
     }
     atLeast(0, "classes", classes);
     atLeast(0, "numPartitions", partitions);
-    optimizer.optimizer(); // refuses what it has to
+    optimizer.optimizer(); // rejects invalid settings
   }
 
   private static void atLeast(int minimum, String name, int value) {

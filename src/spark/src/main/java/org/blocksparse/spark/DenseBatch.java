@@ -4,7 +4,7 @@ package org.blocksparse.spark;
 import java.util.Arrays;
 import org.blocksparse.FloatTensor;
 
-/** Features that are x. */
+/** Features that are x itself. */
 final class DenseBatch implements FeatureBatch {
   private final int features;
   private final float[] x;

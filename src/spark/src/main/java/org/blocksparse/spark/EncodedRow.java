@@ -5,12 +5,13 @@ import java.nio.ByteBuffer;
 import org.apache.commons.codec.digest.MurmurHash3;
 
 /**
- * A row as bytes, the same for equal rows however their features were stored: its labels, its
- * weight, and its features; of those that are mostly zero, the others alone, with their indices.
+ * A row as bytes, equal for equal rows however their features were stored: its labels, its weight,
+ * and its features; if most of these are zero, only the others, with their indices.
  */
 final class EncodedRow {
   /**
-   * The label, or -1 minus the number of labels, which follow; the weight; how many are present.
+   * The label, or -1 minus the number of labels, which follow; the weight; the number of present
+   * features.
    */
   private static final int HEADER_BYTES = 12;
 
@@ -19,7 +20,7 @@ final class EncodedRow {
   private EncodedRow() {}
 
   /**
-   * The bytes.
+   * Returns the bytes.
    *
    * @param labels the numbers of the labels, ascending
    */
@@ -48,12 +49,14 @@ final class EncodedRow {
     return bytes.array();
   }
 
-  /** Negative zero is a number of its own, as it is for the bits of a product. */
+  /**
+   * Returns whether a value is present; negative zero is, as it matters for the bits of a product.
+   */
   private static boolean isPresent(float value) {
     return Float.floatToRawIntBits(value) != 0;
   }
 
-  /** A hash of all that the row is. */
+  /** Returns a hash of the whole row. */
   static long hash(byte[] row) {
     return MurmurHash3.hash128x64(row, 0, row.length, 0)[0];
   }
@@ -62,7 +65,7 @@ final class EncodedRow {
     return labels(ByteBuffer.wrap(row));
   }
 
-  /** The labels of a row that begins at the position of the buffer, which stays. */
+  /** Returns the labels of a row that begins at the position of the buffer, which does not move. */
   static int[] labels(ByteBuffer row) {
     int first = row.getInt(row.position());
     if (first >= 0) {
@@ -73,7 +76,7 @@ final class EncodedRow {
     return labels;
   }
 
-  /** Where the features begin. */
+  /** Returns the begin of the features. */
   private static int begin(ByteBuffer row) {
     int first = row.getInt(row.position());
     return row.position() + HEADER_BYTES + (first >= 0 ? 0 : 4 * (-1 - first));
@@ -83,7 +86,7 @@ final class EncodedRow {
     return row.getInt(row.position() + HEADER_BYTES - 4);
   }
 
-  /** The bytes of a row. */
+  /** Returns the bytes of a row. */
   static int length(ByteBuffer row, int features) {
     int present = present(row);
     return begin(row) - row.position() + (present == DENSE ? 4 * features : 8 * present);

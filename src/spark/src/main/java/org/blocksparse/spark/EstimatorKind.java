@@ -78,23 +78,23 @@ enum EstimatorKind {
     this.estimator = estimator;
   }
 
-  /** The name of the estimator. */
+  /** Returns the name of the estimator. */
   String estimator() {
     return estimator;
   }
 
-  /** The layer of a file. */
+  /** Returns the layer of a file. */
   abstract TwoLevelLayer<?> load(Path file, LoadOptions options) throws IOException;
 
-  /** A builder of a new layer, or of one from parts. */
+  /** Returns a builder of a new layer, or of one from parts. */
   abstract LayerBuilder<?, ?> builder(int features, int outputs);
 
-  /** A part of a layer that has not been trained. */
+  /** Returns an untrained part of a layer. */
   abstract TrainedPart<?> newPart(
       int features, ClassAssignment classes, long seed, int number, Workers workers);
 
   /**
-   * The factor of a row's loss in the mean over a batch, in the operations of the layer.
+   * Returns the factor of a row's loss in the mean over a batch, for the operations of the layer.
    *
    * @param rows of the batch
    */
@@ -123,7 +123,7 @@ enum EstimatorKind {
   }
 
   /**
-   * The type of a label.
+   * Returns the type of a label.
    *
    * @param field the column of labels
    * @throws IllegalArgumentException if it is neither of numbers nor of strings, or of decimals
@@ -151,7 +151,7 @@ enum EstimatorKind {
     return label;
   }
 
-  /** The type of a column of labels of a type. */
+  /** Returns the type of a column for a type of labels. */
   DataType columnType(DataType label) {
     return this == LABEL_TREE ? DataTypes.createArrayType(label) : label;
   }

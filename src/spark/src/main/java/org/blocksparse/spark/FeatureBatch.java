@@ -16,9 +16,12 @@ interface FeatureBatch {
    */
   void add(Object value);
 
-  /** Whether no other row may be added. */
+  /** Returns whether no other row may be added. */
   boolean isFull();
 
-  /** The x of the rows, (rows, features of the layer), the caller's; the batch is empty then. */
+  /**
+   * Returns the x of the rows, (rows, features of the layer), owned by the caller, and empties the
+   * batch.
+   */
   FloatTensor take();
 }

@@ -11,11 +11,11 @@ import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.DataTypes;
 import scala.collection.Seq;
 
-/** The features of a row, as a column has them: a vector, dense or sparse, or an array. */
+/** The features of a row in one of a column's forms: a vector, dense or sparse, or an array. */
 final class FeatureRow {
   private FeatureRow() {}
 
-  /** Whether a column of that type can be read. */
+  /** Returns whether a column of that type can be read. */
   static boolean isReadable(DataType type) {
     return type.equals(SQLDataTypes.VectorType())
         || (type instanceof ArrayType array
@@ -53,7 +53,7 @@ final class FeatureRow {
   }
 
   /**
-   * The features of a row that are not 0; some may not be finite.
+   * Returns the features of a row that are not 0; some may not be finite.
    *
    * @param value what the column has
    * @throws IllegalArgumentException if they are null or not as many
@@ -72,7 +72,7 @@ final class FeatureRow {
   }
 
   /**
-   * The values of a vector that it lists.
+   * Returns the values that a vector lists.
    *
    * @throws IllegalArgumentException if one is not finite as a float
    */
@@ -87,7 +87,7 @@ final class FeatureRow {
   }
 
   /**
-   * The number of features of a row.
+   * Returns the number of features of a row.
    *
    * @throws IllegalArgumentException if they are null
    */

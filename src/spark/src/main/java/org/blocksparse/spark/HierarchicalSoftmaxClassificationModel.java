@@ -25,8 +25,8 @@ public final class HierarchicalSoftmaxClassificationModel
   }
 
   /**
-   * A model of a copy of a file that {@link HierarchicalSoftmax#save} has written; if it was saved
-   * with a bag, this scores with both.
+   * Returns a model of a copy of a file that {@link HierarchicalSoftmax#save} has written; if it
+   * was saved with a bag, the model scores with both.
    *
    * @throws IOException if the file cannot be read, does not hold one, or has a bag whose rows are
    *     of another width than the features of the layer; the message names the file
@@ -38,7 +38,7 @@ public final class HierarchicalSoftmaxClassificationModel
         uid, ModelBytes.copyOf(EstimatorKind.SOFTMAX, file));
   }
 
-  /** A reader of what {@link #write} has written. */
+  /** Returns a reader of what {@link #write} has written. */
   public static MLReader<HierarchicalSoftmaxClassificationModel> read() {
     return new ParamsReader<>(
         HierarchicalSoftmaxClassificationModel.class,

@@ -15,18 +15,18 @@ public final class HierarchicalSoftmaxClassifier
         HierarchicalSoftmaxClassificationModel, HierarchicalSoftmaxClassifier> {
   private static final long serialVersionUID = 1;
 
-  /** An estimator with a name of its own. */
+  /** Makes an estimator with a generated name. */
   public HierarchicalSoftmaxClassifier() {
     this(Identifiable$.MODULE$.randomUID("hierarchicalSoftmax"));
   }
 
-  /** An estimator of the given name. */
+  /** Makes an estimator with the given name. */
   public HierarchicalSoftmaxClassifier(String uid) {
     super(uid);
   }
 
   /**
-   * An estimator that {@link #save} has written.
+   * Returns an estimator that {@link #save} has written.
    *
    * @throws java.io.UncheckedIOException if the folder cannot be read, or does not hold one; the
    *     message names the folder and what is wrong with it

@@ -31,7 +31,7 @@ record InitialModel(
     long steps,
     Map<String, String> metadata) {
   /**
-   * A copy of a model, in a file of the driver.
+   * Returns a copy of a model, in a file of the driver.
    *
    * @param place the folder of a saved model or the file of one, in a file system of Hadoop's
    * @throws IllegalArgumentException if there is none, or something else, or if it cannot be
@@ -44,7 +44,7 @@ record InitialModel(
       bytes = ModelBytes.copyOf(kind, new Path(place), hadoop);
     } catch (FileNotFoundException
         | UnsupportedFileSystemException
-        | IllegalArgumentException e) { // the last if it is no path, or of no known host
+        | IllegalArgumentException e) { // the last for an invalid path or an unknown host
       throw new IllegalArgumentException(
           "initialModel: expected the folder of a saved model or the file of one: "
               + e.getMessage(),
@@ -52,7 +52,7 @@ record InitialModel(
     }
     try (TwoLevelLayer<?> layer =
         kind.load(bytes.file(), LoadOptions.mapped().withoutOptimizerState())) {
-      if (EmbeddingBag.isIn(bytes.file())) { // which may not even fit the layer
+      if (EmbeddingBag.isIn(bytes.file())) { // may not even fit the layer
         throw new IllegalArgumentException(
             "initialModel: has an EmbeddingBag, which is not trained here: train both in one"
                 + " process, or save the layer alone and give it sums of the bag as features");
@@ -71,18 +71,18 @@ record InitialModel(
           layer.hasLabels() ? checked(layer.labels()) : null,
           layer.steps(),
           layer.metadata());
-    } catch (FileFormatException e) { // which names the copy
+    } catch (FileFormatException e) { // names the copy
       throw new IllegalArgumentException(
           "initialModel: %s: %s: %s".formatted(place, e.part(), e.reason()), e);
     }
   }
 
-  /** The names of its labels by their numbers; null if it has none. */
+  /** Returns the names of its labels by their numbers; null if it has none. */
   List<String> names() {
     return labels == null ? null : labels.names();
   }
 
-  /** Labels of a mapped file, which are not checked: equal ones would be found after training. */
+  /** Checks the labels of a mapped file, in which equal ones would be found only after training. */
   private static Labels checked(Labels mapped) {
     try {
       return Labels.of(mapped.names());

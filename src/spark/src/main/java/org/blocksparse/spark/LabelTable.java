@@ -35,13 +35,15 @@ record LabelTable(long[] counts, long rows, List<String> names) {
   /** The most labels of a layer. */
   static final int MOST = Integer.MAX_VALUE - 8;
 
-  /** Above this, labels that are mostly gaps are taken to be keys of something, by mistake. */
+  /**
+   * Above this number, labels that are mostly gaps are assumed to be keys of something by mistake.
+   */
   private static final int MOST_UNLESS_ASKED = 1 << 24;
 
   private static final int MOST_GAPS = 100;
 
   /**
-   * Counts numbers. {@link RowEncoder}, which knows the row, refuses values that are no labels.
+   * Counts numbers. {@link RowEncoder}, which knows the row, rejects values that are no labels.
    *
    * @param labels one column, of doubles or arrays of them
    * @param numLabels how many there are; 0: as many as occur
@@ -80,13 +82,13 @@ record LabelTable(long[] counts, long rows, List<String> names) {
     return new LabelTable(all, rows, null);
   }
 
-  /** Whether a number is that of a label. */
+  /** Returns whether a number is that of a label. */
   static boolean isNumber(double label, int outputs) {
     return label >= 0 && label < outputs && label == Math.rint(label);
   }
 
   /**
-   * Counts strings. Those that are no label are for {@link RowEncoder} to refuse.
+   * Counts strings. {@link RowEncoder} rejects those that are no labels.
    *
    * @param labels one column, of strings or arrays of them
    * @param names the labels by their numbers; null: those that occur
@@ -122,7 +124,7 @@ record LabelTable(long[] counts, long rows, List<String> names) {
   }
 
   /**
-   * Refuses a layer where some labels have names and others have none.
+   * Rejects a layer with names for some labels only.
    *
    * @param argument what the message names
    */
@@ -138,7 +140,10 @@ record LabelTable(long[] counts, long rows, List<String> names) {
     }
   }
 
-  /** Each label, how many rows have it, and of how many it is the first, or stands for none. */
+  /**
+   * Returns each label, the number of its rows, and the number of rows in which it is the first, or
+   * stands for no label.
+   */
   private static Iterator<Row> counted(Dataset<Row> labels) {
     Column column = col(labels.columns()[0]);
     boolean several = labels.schema().fields()[0].dataType() instanceof ArrayType;
@@ -155,7 +160,7 @@ record LabelTable(long[] counts, long rows, List<String> names) {
     return counts.length;
   }
 
-  /** The number of each name; null if labels are numbers. */
+  /** Returns the number of each name; null if labels are numbers. */
   HashMap<String, Integer> numbers() {
     if (names == null) {
       return null;

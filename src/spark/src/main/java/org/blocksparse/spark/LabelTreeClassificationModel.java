@@ -29,8 +29,8 @@ public final class LabelTreeClassificationModel
   }
 
   /**
-   * A model of a copy of a file that {@link LabelTree#save} has written; if it was saved with a
-   * bag, this scores with both.
+   * Returns a model of a copy of a file that {@link LabelTree#save} has written; if it was saved
+   * with a bag, the model scores with both.
    *
    * @throws IOException if the file cannot be read, does not hold one, or has a bag whose rows are
    *     of another width than the features of the layer; the message names the file
@@ -41,7 +41,7 @@ public final class LabelTreeClassificationModel
     return new LabelTreeClassificationModel(uid, ModelBytes.copyOf(EstimatorKind.LABEL_TREE, file));
   }
 
-  /** A reader of what {@link #write} has written. */
+  /** Returns a reader of what {@link #write} has written. */
   public static MLReader<LabelTreeClassificationModel> read() {
     return new ParamsReader<>(
         LabelTreeClassificationModel.class,

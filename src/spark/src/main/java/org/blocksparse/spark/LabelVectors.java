@@ -11,14 +11,14 @@ import scala.Tuple2;
 
 /**
  * The direction of each label: the sum of the features of its rows, each row scaled to length 1.
- * Sums are of whole steps of 2<sup>-30</sup>, which are exact, so that neither the order of the
- * rows nor their partitions change a bit.
+ * Sums are of integer multiples of 2<sup>-30</sup>, which are exact, so that neither the order of
+ * the rows nor their partitions change a bit.
  */
 final class LabelVectors {
   /** The length of a row in steps: a sum has room for 2^33 rows. */
   private static final double STEPS = 1 << 30;
 
-  /** Of a partition that is brought to the driver. */
+  /** The most bytes of a partition that is brought to the driver. */
   private static final long MOST_BYTES = 64 << 20;
 
   private LabelVectors() {}

@@ -13,9 +13,9 @@ import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.LinearLabelTreeParts;
 
 /**
- * Trains a {@link LinearLabelTree} on the executors of a cluster. The tree has the bits of {@link
- * org.blocksparse.linear.LinearLabelTreeBuilder#train} with the same rows in one process, also if
- * tasks are repeated or executors are lost.
+ * Trains a {@link LinearLabelTree} on the executors of a cluster. The tree equals, to the bit, that
+ * of {@link org.blocksparse.linear.LinearLabelTreeBuilder#train} with the same rows in one process,
+ * also if tasks are repeated or executors are lost.
  *
  * <p>The driver has all rows, makes the clusters of labels and puts the tree together. Each of its
  * clusters is one task, on one thread. An executor gets only the rows of the clusters that it
@@ -70,7 +70,7 @@ public final class LinearLabelTreeTraining {
     return parts.tree(solutions.iterator());
   }
 
-  /** The root is solved output by output, the other parts as a whole. */
+  /** Returns the pieces: the root is solved output by output, and each other part as a whole. */
   private static List<Piece> pieces(List<Broadcast<byte[]>> problems, LinearLabelTreeParts parts) {
     List<Piece> pieces = new ArrayList<>();
     for (int output = 0; output < parts.outputs(0); output++) {

@@ -11,14 +11,17 @@ import org.blocksparse.Workers;
 import org.blocksparse.io.LoadOptions;
 
 /**
- * The models that this JVM has mapped. Those used last are kept for tasks to come; of the others
- * the garbage collector unmaps what no task uses any more.
+ * The models that this JVM has mapped. The most recently used ones are kept for later tasks; the
+ * garbage collector unmaps the others when no task uses them.
  */
 final class MappedModels {
-  /** Streams and pipelines use few at a time; a cross-validation leaves many behind. */
+  /**
+   * The models to keep: streams and pipelines use few at a time; a cross-validation leaves many
+   * behind.
+   */
   private static final int KEPT = 4;
 
-  /** The files of models that were made in this JVM, which is a driver's. */
+  /** The files of models that were made in this JVM, which is then a driver's. */
   private static final Map<String, Path> LOCAL = new HashMap<>();
 
   private static final LinkedHashMap<Key, ModelLayers> MAPPED =
@@ -43,7 +46,7 @@ final class MappedModels {
   }
 
   /**
-   * The model of an id.
+   * Returns the model with an id.
    *
    * @param optimizerState whether to read it, into memory; it is for training
    * @param content makes its file, if this JVM has none; one task does it, the others wait
@@ -53,7 +56,7 @@ final class MappedModels {
     Key key = new Key(id, optimizerState);
     ModelLayers model = MAPPED.get(key);
     if (model == null) {
-      // A task has a slot, and others of this JVM have the other processors.
+      // A task has one slot, and other tasks of this JVM use the other processors.
       LoadOptions options = LoadOptions.mapped().withWorkers(Workers.callingThread());
       model =
           map(
@@ -80,7 +83,7 @@ final class MappedModels {
         content.writeTo(file);
         return ModelLayers.load(kind, file, options);
       } finally {
-        ModelFiles.delete(file); // what is mapped lives on without a name
+        ModelFiles.delete(file); // mapped memory outlives the name
       }
     } catch (IOException e) {
       throw new UncheckedIOException(

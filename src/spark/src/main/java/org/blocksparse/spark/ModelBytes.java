@@ -22,15 +22,17 @@ import org.blocksparse.io.LoadOptions;
 import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
- * The safetensors file of a model: a local file on the driver, which reaches executors in pieces
- * and is mapped once in each JVM. The file is deleted when this is garbage, so that all that opens
- * it keeps this until it has done so.
+ * The safetensors file of a model: a local file on the driver, which is sent to executors in pieces
+ * and mapped once in each JVM. The file is deleted when this object is garbage, so code that opens
+ * it must keep the object until then.
  */
 final class ModelBytes {
   /** The model in the folder of a saved one, beside its metadata. */
   private static final String FILE = "model.safetensors";
 
-  /** Large enough for throughput, and small beside the memory of any executor. */
+  /**
+   * The bytes of a piece: large enough for throughput, and small beside the memory of any executor.
+   */
   private static final int PIECE_BYTES = 4 << 20;
 
   private static final Cleaner CLEANER = Cleaner.create();
@@ -39,10 +41,10 @@ final class ModelBytes {
   private final EstimatorKind kind;
   private final Path file;
 
-  /** Null: nobody has asked yet; guarded by this. */
+  /** The facts of the model; null until they are requested. Guarded by this. */
   private ModelFacts facts;
 
-  /** The models sent to the executors of one application; guarded by this. */
+  /** The model sent to the executors of one application. Guarded by this. */
   private Sent sent;
 
   private String application;
@@ -54,8 +56,8 @@ final class ModelBytes {
   }
 
   /**
-   * The bytes of a {@linkplain ModelFiles file} of the driver, which belongs to this from now on:
-   * it is deleted with it.
+   * Returns the bytes of a {@linkplain ModelFiles file} of the driver, which this object owns from
+   * now on and deletes.
    */
   static ModelBytes of(EstimatorKind kind, Path file) {
     ModelBytes bytes = new ModelBytes(kind, file);
@@ -64,7 +66,7 @@ final class ModelBytes {
     return bytes;
   }
 
-  /** A copy of the bytes of a stream. */
+  /** Returns a copy of the bytes of a stream. */
   static ModelBytes copyOf(EstimatorKind kind, InputStream in) throws IOException {
     Path file = ModelFiles.create();
     try (OutputStream out = Files.newOutputStream(file)) {
@@ -77,8 +79,8 @@ final class ModelBytes {
   }
 
   /**
-   * A copy of a model's file on the driver. Only the copy is looked at, since the file may be
-   * replaced at any time; errors name the file that was asked for.
+   * Returns a copy of a model's file on the driver. Only the copy is read, since the file may be
+   * replaced at any time; errors name the requested file.
    *
    * @throws IOException if the file cannot be read, or does not hold a model, or a bag for another
    *     one; the message names it
@@ -98,7 +100,7 @@ final class ModelBytes {
   }
 
   /**
-   * A copy of the bytes of a model.
+   * Returns a copy of the bytes of a model.
    *
    * @param from its file, or the folder of a saved one, in a file system of Hadoop's
    * @throws java.io.FileNotFoundException if there is no such file
@@ -112,7 +114,7 @@ final class ModelBytes {
     }
   }
 
-  /** Where the folder of a saved model has the file. */
+  /** Returns the file in the folder of a saved model. */
   private static org.apache.hadoop.fs.Path fileIn(org.apache.hadoop.fs.Path folder) {
     return new org.apache.hadoop.fs.Path(folder, FILE);
   }
@@ -133,13 +135,13 @@ final class ModelBytes {
     ModelFiles.delete(file);
   }
 
-  /** The file on the driver. */
+  /** Returns the file on the driver. */
   Path file() {
     return file;
   }
 
   /**
-   * The layer of the file, mapped, on the driver. Close it.
+   * Returns the layer of the file, mapped, on the driver. The caller closes it.
    *
    * @throws IOException if the file does not hold one of its kind
    */
@@ -152,7 +154,7 @@ final class ModelBytes {
   }
 
   /**
-   * The facts of the model; its file is read once.
+   * Returns the facts of the model; its file is read once.
    *
    * @throws IOException if the file does not hold a layer of its kind, or a bag for another one;
    *     the message does not name the file, which is a copy
@@ -168,7 +170,7 @@ final class ModelBytes {
   }
 
   /**
-   * The bag alone. Close it.
+   * Returns the bag alone. The caller closes it.
    *
    * @throws IOException if the file does not hold one
    */
@@ -180,7 +182,7 @@ final class ModelBytes {
     }
   }
 
-  /** The length of the file. */
+  /** Returns the length of the file. */
   long size() {
     try {
       return Files.size(file);
@@ -191,7 +193,10 @@ final class ModelBytes {
     }
   }
 
-  /** For tasks; sends the bytes to the executors of an application if it has not been done. */
+  /**
+   * Returns the form for tasks; sends the bytes to the executors of an application on the first
+   * call.
+   */
   synchronized Sent to(JavaSparkContext context) {
     String to = context.sc().applicationId();
     if (!to.equals(application)) {
@@ -219,7 +224,7 @@ final class ModelBytes {
   static final class Sent implements Serializable {
     private static final long serialVersionUID = 1;
 
-    /** On the driver: a Dataset needs the file longer than the model that has made it. */
+    /** Kept on the driver: a Dataset needs the file longer than the model that made it. */
     @SuppressWarnings("unused")
     private final transient ModelBytes owner;
 
@@ -239,8 +244,8 @@ final class ModelBytes {
     }
 
     /**
-     * The model, mapped, without optimizer state: one for all tasks of this JVM, which is not to be
-     * closed.
+     * Returns the model, mapped, without optimizer state: one for all tasks of this JVM, which must
+     * not close it.
      *
      * @throws UncheckedIOException if the file cannot be written or mapped
      */
@@ -248,7 +253,9 @@ final class ModelBytes {
       return MappedModels.get(id, kind, false, this::write);
     }
 
-    /** The same with optimizer state, which is in memory, once for all tasks of this JVM. */
+    /**
+     * Returns the model with optimizer state, which is in memory, once for all tasks of this JVM.
+     */
     ModelLayers modelToTrain() {
       return MappedModels.get(id, kind, true, this::write);
     }

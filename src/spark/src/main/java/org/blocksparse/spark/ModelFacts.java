@@ -17,7 +17,7 @@ import org.blocksparse.softmax.TwoLevelLayer;
  */
 record ModelFacts(int features, boolean bag, int outputs, boolean named) {
   /**
-   * Looks at a file.
+   * Reads the facts of a file.
    *
    * @throws IOException if the file does not hold a layer of its kind, or a bag for another one;
    *     the message does not name the file, which is a copy
@@ -38,7 +38,7 @@ record ModelFacts(int features, boolean bag, int outputs, boolean named) {
     }
   }
 
-  /** Names of a mapped file are not checked: a task would fail at the first that is no text. */
+  /** Checks the names of a mapped file: otherwise a task would fail at the first invalid text. */
   private static void requireTexts(TwoLevelLayer<?> layer) throws IOException {
     try {
       for (int output = 0; layer.hasLabels() && output < layer.outputs(); output++) {

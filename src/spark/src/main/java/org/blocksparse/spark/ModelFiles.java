@@ -8,9 +8,9 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * Files of models in this process's folder for temporary files. Those that are there when the
- * process ends are deleted then. ({@link java.io.File#deleteOnExit} remembers each for as long as
- * the process runs, deleted or not.)
+ * Files of models in this process's temporary folder. Those that exist when the process ends are
+ * then deleted. ({@link java.io.File#deleteOnExit} remembers each as long as the process runs,
+ * deleted or not.)
  */
 final class ModelFiles {
   private static final Set<Path> FILES = ConcurrentHashMap.newKeySet();
@@ -24,7 +24,7 @@ final class ModelFiles {
 
   private ModelFiles() {}
 
-  /** An empty file. */
+  /** Returns a new, empty file. */
   static Path create() throws IOException {
     UNWANTED.forEach(ModelFiles::delete);
     Path file = Files.createTempFile("blocksparse-spark", ".safetensors");
@@ -32,7 +32,7 @@ final class ModelFiles {
     return file;
   }
 
-  /** Deletes a file: at once, or where the system refuses that, later. */
+  /** Deletes a file: at once, or later if the system refuses. */
   static void delete(Path file) {
     try {
       Files.deleteIfExists(file);
@@ -43,7 +43,7 @@ final class ModelFiles {
     }
   }
 
-  /** The number of files. */
+  /** Returns the number of files. */
   static int count() {
     return FILES.size();
   }

@@ -9,7 +9,7 @@ import org.blocksparse.io.LoadOptions;
 import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
- * The layers of a model, from its file.
+ * The layers of a model, loaded from its file.
  *
  * @param layer gives x its likeliest labels
  * @param bag makes x of the features of rows; null: they are x
@@ -48,12 +48,12 @@ record ModelLayers(TwoLevelLayer<?> layer, EmbeddingBag bag) implements AutoClos
     return bag;
   }
 
-  /** The number of features of a row. */
+  /** Returns the number of features of a row. */
   int features() {
     return bag == null ? layer.features() : bag.vocabulary();
   }
 
-  /** A batch without rows, for so many or fewer. */
+  /** Returns a batch without rows, for at most that many. */
   FeatureBatch newBatch(int mostRows) {
     return bag == null ? new DenseBatch(layer.features(), mostRows) : new BagBatch(bag, mostRows);
   }

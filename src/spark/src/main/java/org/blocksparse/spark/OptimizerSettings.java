@@ -9,12 +9,12 @@ import org.blocksparse.Optimizer;
 record OptimizerSettings(String rule, float rate, float decay, float maxNorm)
     implements Serializable {
   /**
-   * The optimizer.
+   * Returns the optimizer.
    *
    * @throws IllegalArgumentException if there is no such rule, or a number is outside its range
    */
   Optimizer optimizer() {
-    if (!(rate > 0 && rate < Float.POSITIVE_INFINITY)) { // by the name that it has here
+    if (!(rate > 0 && rate < Float.POSITIVE_INFINITY)) { // under the name that it has here
       throw new IllegalArgumentException(
           "stepSize: expected a float > 0 that is finite but was " + rate);
     }

@@ -11,16 +11,16 @@ import org.apache.spark.Partitioner;
 import org.blocksparse.softmax.LayerPart;
 
 /**
- * Which partition trains which parts: the class level is in the first, and the classes are packed,
- * the longest first, each where there is least to do. Where there is more than one partition, the
- * first has only the class level.
+ * The assignment of parts to partitions: the class level is in the first, and the classes are
+ * packed, the most expensive first, each into the partition with the least cost. If there are
+ * several partitions, the first has only the class level.
  */
 final class Packing extends Partitioner {
   private static final long serialVersionUID = 1;
 
   private final int partitions;
 
-  /** By class. */
+  /** The partition of each class. */
   private final int[] partitionOf;
 
   private Packing(int partitions, int[] partitionOf) {
@@ -49,13 +49,13 @@ final class Packing extends Partitioner {
     for (int c : longestFirst) {
       Load least = loads.remove();
       partitionOf[c] = least.partition;
-      // A class without rows is made and written, too.
+      // Classes without rows are made and written, too.
       loads.add(new Load(least.partition, least.cost + costs[c] + 1));
     }
     return new Packing(count, partitionOf);
   }
 
-  /** The parts of a partition, ascending. */
+  /** Returns the parts of a partition, ascending. */
   List<Integer> parts(int partition) {
     List<Integer> parts = new ArrayList<>();
     for (int part = LayerPart.CLASS_LEVEL; part < partitionOf.length; part++) {

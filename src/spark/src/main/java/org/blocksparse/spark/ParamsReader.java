@@ -28,7 +28,7 @@ final class ParamsReader<P extends TwoLevelParams> extends MLReader<P> {
     this.maker = maker;
   }
 
-  /** Makes what has those params, of the rest of its folder. */
+  /** Makes an object with those params from the rest of its folder. */
   interface Maker<P> {
     P of(String uid, Path folder, Configuration hadoop) throws IOException;
   }
@@ -64,7 +64,10 @@ final class ParamsReader<P extends TwoLevelParams> extends MLReader<P> {
     }
   }
 
-  /** What Spark makes of its metadata, which it refuses in many ways, some of them not declared. */
+  /**
+   * Returns Spark's reading of its metadata, which it rejects by many exceptions, some of them
+   * undeclared.
+   */
   private static <T> T ofSpark(String folder, Supplier<T> reading) {
     try {
       return reading.get();
@@ -84,7 +87,7 @@ final class ParamsReader<P extends TwoLevelParams> extends MLReader<P> {
     return new UncheckedIOException(folder + ": " + reason, cause);
   }
 
-  /** For a param that is a string, Spark takes a vector and a matrix, too. */
+  /** Requires strings: for a string param, Spark accepts a vector and a matrix, too. */
   private static void requireStrings(TwoLevelParams params) {
     for (Param<?> param : params.params()) {
       if (param.getClass() == Param.class

@@ -21,7 +21,7 @@ final class PartFetcher implements Iterator<byte[]> {
   private Iterator<byte[]> fetched = List.<byte[]>of().iterator();
 
   /**
-   * The parts, which are there already.
+   * Fetches parts that are computed already.
    *
    * @param sizes of each partition, the bytes of its parts
    */

@@ -14,13 +14,16 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * The rows of one part while a task trains it, sorted by hash and, where that is equal, by what
- * they are. The first 32 MiB are on the heap; what is more is in a file in the folder for temporary
- * files, mapped, so that the system keeps as much of it in memory as there is room. Besides, each
- * row takes 16 to 32 bytes of the heap, and 12 more while an epoch is put into order.
+ * The rows of one part while a task trains it, sorted by hash and, where that is equal, by content.
+ * The first 32 MiB are on the heap; the rest is in a mapped file in the temporary folder, so that
+ * the system keeps as much of it in memory as there is room. Besides, each row takes 16 to 32 bytes
+ * of the heap, and 12 more while an epoch is put into order.
  */
 final class PartRows implements AutoCloseable {
-  /** Most classes have few rows: the first buffer is small, and each as large as all before. */
+  /**
+   * The size of the first buffer, small since most classes have few rows; each further one is as
+   * large as all before.
+   */
   private static final int FIRST_BUFFER_BYTES = 64 << 10;
 
   private static final int BUFFER_BYTES = 4 << 20;
@@ -30,19 +33,19 @@ final class PartRows implements AutoCloseable {
   private final List<ByteBuffer> buffers = new ArrayList<>();
   private long[] hashes = new long[64];
 
-  /** The number of the buffer, and where in the buffer the row begins. */
+  /** The number of the buffer and the begin of each row in it. */
   private long[] places = new long[64];
 
   private int count;
   private int runBegin;
 
-  /** Of all buffers. */
+  /** The bytes of all buffers. */
   private long bytes;
 
   private Path file;
   private FileChannel channel;
 
-  /** No rows yet, which will have that many features. */
+  /** Starts without rows, for that many features each. */
   PartRows(int features) {
     this.features = features;
   }
@@ -88,7 +91,10 @@ final class PartRows implements AutoCloseable {
     return channel.map(MapMode.READ_WRITE, begin, size);
   }
 
-  /** Zeros, so that a full disk is an exception now: in a mapped hole it is an InternalError. */
+  /**
+   * Writes zeros, so that a full disk is an exception now: in a mapped hole it would be an
+   * InternalError.
+   */
   private void write(long begin, int size) throws IOException {
     ByteBuffer zeros = ByteBuffer.allocateDirect(FIRST_BUFFER_BYTES);
     try {
@@ -96,19 +102,19 @@ final class PartRows implements AutoCloseable {
         zeros.position(0).limit((int) Math.min(zeros.capacity(), begin + size - at));
         channel.write(zeros, at);
       }
-    } catch (ClosedByInterruptException e) { // of a task that is ended
+    } catch (ClosedByInterruptException e) { // the task is ended
       throw e;
     } catch (IOException e) {
       throw new IOException(file + ": no room for rows: " + e.getMessage(), e);
     }
   }
 
-  /** All rows are added. */
+  /** Ends the addition of rows. */
   void end() {
     sortRun();
   }
 
-  /** Puts rows with the same hash, which hardly ever differ, into order. */
+  /** Sorts rows with equal hashes, which rarely differ. */
   private void sortRun() {
     if (count - runBegin > 1) {
       Long[] run = Arrays.stream(places, runBegin, count).boxed().toArray(Long[]::new);
@@ -120,7 +126,7 @@ final class PartRows implements AutoCloseable {
     runBegin = count;
   }
 
-  /** A row; its bytes begin with its length. */
+  /** Returns a row; its bytes begin with its length. */
   private ByteBuffer whole(long place) {
     ByteBuffer row = at(place);
     return row.limit(row.position() + EncodedRow.length(row, features));
@@ -135,11 +141,11 @@ final class PartRows implements AutoCloseable {
     return count;
   }
 
-  /** The rows in the order of an epoch: their numbers, for {@link #row}. */
+  /** Returns the rows in the order of an epoch: their numbers, for {@link #row}. */
   int[] order(RowOrder order, int epoch) {
     long[] positions = new long[count];
     for (int i = 0; i < count; i++) {
-      // Without a sign, as with one.
+      // Signed order equals the unsigned one then.
       positions[i] = order.position(hashes[i], epoch) ^ Long.MIN_VALUE;
     }
     Arrays.sort(positions);
@@ -154,7 +160,7 @@ final class PartRows implements AutoCloseable {
     return rows;
   }
 
-  /** The first row that has a hash. */
+  /** Returns the first row with a hash. */
   private int first(long hash) {
     int row = Arrays.binarySearch(hashes, 0, count, hash);
     while (row > 0 && hashes[row - 1] == hash) {
@@ -167,7 +173,7 @@ final class PartRows implements AutoCloseable {
     return hashes[row];
   }
 
-  /** A row, from the position of the buffer on. */
+  /** Returns a row, from the position of the buffer on. */
   ByteBuffer row(int row) {
     return at(places[row]);
   }

@@ -7,19 +7,19 @@ import org.blocksparse.Workers;
 import org.blocksparse.softmax.ClassAssignment;
 import org.blocksparse.softmax.TwoLevelLayer;
 
-/** Where tasks get the parts from that they train. */
+/** The source of the parts that tasks train. */
 interface PartSource extends Serializable {
   /** Opens the layer of the parts, for one task. */
   Layer open();
 
-  /** The classes of a layer, and its parts as they are before training. */
+  /** The classes of a layer, and its parts before training. */
   interface Layer {
     ClassAssignment classes();
 
     TrainedPart<?> part(int number, Workers workers);
   }
 
-  /** Those of a new layer. */
+  /** The parts of a new layer. */
   record Initial(EstimatorKind kind, int features, Broadcast<int[]> classOf, long seed)
       implements PartSource {
     @Override
@@ -39,7 +39,7 @@ interface PartSource extends Serializable {
     }
   }
 
-  /** Parts of a model whose training goes on; each JVM has one. */
+  /** The parts of a model whose training continues; each JVM has one. */
   record Trained(ModelBytes.Sent bytes) implements PartSource {
     @Override
     public Layer open() {

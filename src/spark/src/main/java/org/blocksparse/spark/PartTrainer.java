@@ -22,7 +22,7 @@ final class PartTrainer {
   private final TrainedPart<?> part;
   private final PartRows rows;
 
-  /** Of one row. */
+  /** The features of one row. */
   private final float[] x;
 
   PartTrainer(TrainingPlan plan, ClassAssignment classes, TrainedPart<?> part, PartRows rows) {
@@ -97,9 +97,9 @@ final class PartTrainer {
   }
 
   /**
-   * If none has, the part is as it was. It does not see an optimizer of another kind either: only
-   * if a row elsewhere has one does the layer forget what it has kept, and then the file of its
-   * parts does.
+   * Returns whether some row has a weight. Otherwise the part is unchanged, and does not notice an
+   * optimizer of another kind: the layer drops its state only if a row elsewhere has a weight, and
+   * then the file of its parts does.
    */
   private static boolean someRowHasWeight(float[] weights) {
     for (float weight : weights) {
@@ -110,7 +110,7 @@ final class PartTrainer {
     return false;
   }
 
-  /** The targets of a row in this part: classes, or slots of its class. */
+  /** Returns the targets of a row in this part: classes, or slots of its class. */
   private int[] targets(int[] labels) {
     int number = part.number();
     return number == LayerPart.CLASS_LEVEL

@@ -24,13 +24,13 @@ import scala.collection.Seq;
 final class PartitionScorer implements MapPartitionsFunction<Row, Row> {
   private static final long serialVersionUID = 1;
 
-  /** Rows that open the same class share the reading of its weights. */
+  /** The most rows of a batch: rows that open the same class share the reading of its weights. */
   static final int MOST_ROWS = 1024;
 
   /** The most labels of the answers to a batch, 64 MiB of them, unless one row has more. */
   private static final int MOST_ANSWERS = 1 << 23;
 
-  /** How much of a row a message shows. */
+  /** The most characters of a row in a message. */
   private static final int SHOWN = 100;
 
   private final ModelBytes.Sent model;
@@ -48,7 +48,7 @@ final class PartitionScorer implements MapPartitionsFunction<Row, Row> {
     this.columns = columns;
   }
 
-  /** The most rows of a batch, given that each gets k outputs. */
+  /** Returns the most rows of a batch, given that each gets k outputs. */
   static int mostRows(int k, int outputs) {
     return Math.max(1, Math.min(MOST_ROWS, MOST_ANSWERS / Math.min(k, outputs)));
   }
@@ -58,7 +58,7 @@ final class PartitionScorer implements MapPartitionsFunction<Row, Row> {
     return new Batches(rows, model.model());
   }
 
-  /** Scores the next batch when the one before is used up. */
+  /** Scores the next batch when the previous one is used up. */
   private final class Batches implements Iterator<Row> {
     private final Iterator<Row> rows;
     private final TwoLevelLayer<?> layer;
@@ -106,7 +106,7 @@ final class PartitionScorer implements MapPartitionsFunction<Row, Row> {
         batch.add(row);
       }
       Ranking ranking = rank(without);
-      // One at a time: as rows, the answers take many times what they take in the ranking.
+      // Converts one answer at a time: as rows, answers take many times their size in the ranking.
       return IntStream.range(0, batch.size()).mapToObj(i -> answer(ranking, i)).iterator();
     }
 
@@ -149,7 +149,7 @@ final class PartitionScorer implements MapPartitionsFunction<Row, Row> {
       return columns.named() ? ranking.label(row, rank) : (Object) ranking.output(row, rank);
     }
 
-    /** The outputs that a row leaves out; an unknown name leaves out nothing. */
+    /** Returns the outputs that a row leaves out; an unknown name leaves out nothing. */
     private int[] outputs(Row row) {
       Seq<?> all = (Seq<?>) row.get(columns.without());
       int[] outputs = new int[all == null ? 0 : all.length()];
@@ -194,7 +194,7 @@ final class PartitionScorer implements MapPartitionsFunction<Row, Row> {
           e);
     }
 
-    /** Where a row is, and what it has beside its features. */
+    /** Returns the place of a row, and its content except for the features. */
     private String place(Row row, int inBatch) {
       StringBuilder content = new StringBuilder();
       for (int c = 0; c < row.size(); c++) {

@@ -9,7 +9,7 @@ import org.apache.spark.TaskContext;
 import org.blocksparse.Workers;
 import scala.Tuple2;
 
-/** Trains the parts of one partition, one after the other, each when it is asked for. */
+/** Trains the parts of one partition, one after the other, each on request. */
 final class PartsOfPartition implements Iterator<byte[]> {
   private final TrainingPlan plan;
   private final PartSource.Layer layer;
@@ -17,11 +17,11 @@ final class PartsOfPartition implements Iterator<byte[]> {
   private final Iterator<Tuple2<RowKey, byte[]>> rows;
   private final Workers workers;
 
-  /** The first row of the next part that has rows; null: there is none. */
+  /** The first row of the next part that has rows; null if there is none. */
   private Tuple2<RowKey, byte[]> next;
 
   /**
-   * The parts.
+   * Iterates over the parts.
    *
    * @param parts their numbers, ascending
    * @param rows of all of them, in order

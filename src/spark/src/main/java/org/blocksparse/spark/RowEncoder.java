@@ -26,7 +26,7 @@ record RowEncoder(
     implements Function2<Integer, Iterator<Row>, Iterator<byte[]>> {
   private static final long serialVersionUID = 1;
 
-  /** How much of the labels of a row a message shows. */
+  /** The most characters of a row's labels in a message. */
   private static final int SHOWN = 100;
 
   @Override
@@ -72,7 +72,7 @@ record RowEncoder(
     return all.length() <= SHOWN ? all : all.substring(0, SHOWN) + "...";
   }
 
-  /** Ascending, each once. */
+  /** Returns the labels in ascending order, each once. */
   private int[] labels(Object labels) {
     if (labels instanceof Seq<?> several) {
       return IntStream.range(0, several.length())

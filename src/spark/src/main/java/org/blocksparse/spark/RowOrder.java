@@ -4,9 +4,9 @@ package org.blocksparse.spark;
 import java.io.Serializable;
 
 /**
- * The order of rows and their batches, which depend on nothing but what the rows are: in each epoch
- * the hash of a row is mixed into its position, a number of 64 bits. Where a row is stored, and in
- * which order rows come, does not matter.
+ * The order of rows and their batches, which depend only on the content of the rows: in each epoch
+ * the hash of a row is mixed into its position, a number of 64 bits. The place and the order in
+ * which rows are stored do not matter.
  *
  * @param seed equal seeds give equal orders
  * @param batches how many batches an epoch is divided into
@@ -18,7 +18,7 @@ record RowOrder(long seed, int batches, boolean reshuffled) implements Serializa
   private static final long FIRST_INVERSE = inverse(FIRST);
   private static final long SECOND_INVERSE = inverse(SECOND);
 
-  /** The number that an odd one has to be multiplied by, modulo 2^64, to get 1. */
+  /** Returns the inverse of an odd number modulo 2^64. */
   private static long inverse(long odd) {
     long inverse = odd; // right in the last 3 bits; each round doubles them
     for (int bits = 3; bits < 64; bits *= 2) {
@@ -27,37 +27,38 @@ record RowOrder(long seed, int batches, boolean reshuffled) implements Serializa
     return inverse;
   }
 
-  /** The number of different orders of the epochs; one if all have the same. */
+  /** Returns the number of different orders of the epochs; one if all share it. */
   int orders(int epochs) {
     return reshuffled ? epochs : Math.min(1, epochs);
   }
 
-  /** Which of the {@link #orders} an epoch has. */
+  /** Returns the order, among the {@link #orders}, of an epoch. */
   int order(int epoch) {
     return reshuffled ? epoch : 0;
   }
 
-  /** Where in an epoch a row with the given hash is; rows go by this, without a sign. */
+  /**
+   * Returns the position in an epoch of a row with the given hash; rows are sorted by it, unsigned.
+   */
   long position(long hash, int epoch) {
     return mix(hash ^ key(epoch));
   }
 
-  /** The hash of the rows at a position. */
+  /** Returns the hash of the rows at a position. */
   long hash(long position, int epoch) {
     return unmix(position) ^ key(epoch);
   }
 
-  /** The batch of a position: all batches have about as many rows. */
+  /** Returns the batch of a position: all batches have about as many rows. */
   int batch(long position) {
-    return (int)
-        (Math.multiplyHigh(position, batches) + ((position >> 63) & batches)); // without a sign
+    return (int) (Math.multiplyHigh(position, batches) + ((position >> 63) & batches)); // unsigned
   }
 
   private long key(int epoch) {
     return mix(seed + (order(epoch) + 1) * 0x9e3779b97f4a7c15L);
   }
 
-  /** The finalizer of MurmurHash3, a bijection. */
+  /** Applies the finalizer of MurmurHash3, a bijection. */
   private static long mix(long value) {
     long h = value;
     h ^= h >>> 33;

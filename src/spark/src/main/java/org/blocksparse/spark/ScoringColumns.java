@@ -16,7 +16,7 @@ import java.io.Serializable;
 record ScoringColumns(
     int features, int without, boolean prediction, boolean topK, int k, boolean named)
     implements Serializable {
-  /** The number of added columns. */
+  /** Returns the number of added columns. */
   int added() {
     return (prediction ? 1 : 0) + (topK ? 1 : 0);
   }

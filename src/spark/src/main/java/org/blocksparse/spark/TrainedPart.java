@@ -37,19 +37,19 @@ final class TrainedPart<T> implements AutoCloseable {
     this.targets = targets;
   }
 
-  /** A copy of a part of a layer, with its optimizer state. */
+  /** Returns a copy of a part of a layer, with its optimizer state. */
   static TrainedPart<?> of(TwoLevelLayer<?> layer, int number, Workers workers) {
     return layer instanceof HierarchicalSoftmax softmax
         ? new TrainedPart<>(LayerPart.of(softmax, number, workers), TrainedPart::single)
         : new TrainedPart<>(LayerPart.of((LabelTree) layer, number, workers), TrainedPart::sets);
   }
 
-  /** A part of a new softmax. */
+  /** Returns a part of a new softmax. */
   static TrainedPart<?> ofSoftmax(LayerBuilder<IntTensor, ?> builder, int number) {
     return new TrainedPart<>(builder.buildPart(number), TrainedPart::single);
   }
 
-  /** A part of a new label tree. */
+  /** Returns a part of a new label tree. */
   static TrainedPart<?> ofTree(LayerBuilder<SparseRows, ?> builder, int number) {
     return new TrainedPart<>(builder.buildPart(number), TrainedPart::sets);
   }
@@ -71,7 +71,7 @@ final class TrainedPart<T> implements AutoCloseable {
     return part.number();
   }
 
-  /** The loss before the step. */
+  /** Runs a step. Returns the loss before it. */
   double step(FloatTensor x, List<int[]> ofRows, Loss loss, Optimizer optimizer) {
     return targets.step(ofRows, made -> part.step(x, made, loss, optimizer));
   }

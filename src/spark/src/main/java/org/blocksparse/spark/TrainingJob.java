@@ -40,7 +40,9 @@ import scala.Tuple2;
 final class TrainingJob {
   private static final String DESCRIPTION = "spark.job.description";
 
-  /** So many that slots end at about the same time, though tasks are of one size. */
+  /**
+   * The tasks per slot, so many that slots end at about the same time although tasks have one size.
+   */
   static final int TASKS_PER_SLOT = 8;
 
   private final EstimatorKind kind;
@@ -66,7 +68,7 @@ final class TrainingJob {
             weight.cast(DataTypes.DoubleType).as("weight"));
   }
 
-  /** A column by its whole name, in which dots are no fields. */
+  /** Returns a column by its whole name, in which dots select no fields. */
   private static Column column(String name) {
     return col("`" + name.replace("`", "``") + "`");
   }
@@ -110,7 +112,7 @@ final class TrainingJob {
     }
     Labels names = initial == null ? null : initial.labels();
     if (initial == null && labels.names() != null) {
-      names = Labels.of(labels.names()); // may refuse them
+      names = Labels.of(labels.names()); // may reject them
     }
     JavaRDD<byte[]> rows = encoded(features, labels, initial);
     RowOrder order = new RowOrder(settings.seed(), batches(labels.rows()), settings.reshuffle());
@@ -135,7 +137,8 @@ final class TrainingJob {
           new PartFetcher(parts, sizes),
           saveOptions(initial));
     } finally {
-      // Its file goes when it is garbage, and parts of executors that are lost meanwhile need it.
+      // Its file is deleted when it is garbage, and parts of executors that are lost in the
+      // meantime need it.
       Reference.reachabilityFence(initial);
     }
   }
@@ -255,11 +258,11 @@ final class TrainingJob {
           yield ClassAssignment.clustered(vectors, count, settings.seed(), Workers.common());
         }
       }
-      default -> throw new AssertionError(settings.assignment()); // which the settings have checked
+      default -> throw new AssertionError(settings.assignment()); // the settings are checked
     };
   }
 
-  /** The trained parts, which are not computed yet. */
+  /** Returns the trained parts, which are not computed yet. */
   private JavaRDD<byte[]> parts(
       JavaRDD<byte[]> rows,
       TrainingPlan plan,
@@ -267,7 +270,8 @@ final class TrainingJob {
       LabelTable labels,
       InitialModel initial) {
     int[] table = new int[classes.outputs()];
-    // An upper bound of its rows: each counts as often as it has labels of the class.
+    // The cost is an upper bound on the class's rows: each counts once for each of its labels in
+    // the class.
     long[] labelsOfClass = new long[classes.classCount()];
     for (int label = 0; label < table.length; label++) {
       table[label] = classes.classOf(label);
@@ -294,7 +298,7 @@ final class TrainingJob {
                 false));
   }
 
-  /** A row for the class level, and for each class of its labels. */
+  /** Returns a row for the class level, and for each class of its labels. */
   private static Iterator<Tuple2<RowKey, byte[]>> forParts(byte[] row, int[] classOf) {
     long hash = EncodedRow.hash(row);
     IntStream classes =
@@ -313,7 +317,7 @@ final class TrainingJob {
     return new PartsOfPartition(plan, source.open(), packing.parts(partition).iterator(), sorted);
   }
 
-  /** The bytes of each part of a partition. */
+  /** Returns the bytes of each part of a partition. */
   private static Iterator<int[]> sizes(Iterator<byte[]> parts) {
     List<Integer> sizes = new ArrayList<>();
     parts.forEachRemaining(part -> sizes.add(part.length));

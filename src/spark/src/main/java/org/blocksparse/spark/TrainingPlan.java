@@ -19,7 +19,7 @@ record TrainingPlan(
     int[][] rowsOfBatch,
     OptimizerSettings optimizer)
     implements Serializable {
-  /** How many steps the whole layer has made at the end; more than a long holds are cut. */
+  /** Returns the number of steps of the whole layer at the end, at most the largest long. */
   long stepsAfter(long before) {
     long steps = before;
     for (int epoch = 0; epoch < epochs; epoch++) {

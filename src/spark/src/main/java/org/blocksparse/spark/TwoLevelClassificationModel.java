@@ -71,7 +71,7 @@ public abstract sealed class TwoLevelClassificationModel<M extends TwoLevelClass
   private final boolean named;
 
   /**
-   * A model.
+   * Makes a model.
    *
    * @throws IOException if the file does not hold one
    * @throws IllegalArgumentException if only some of its labels have names
@@ -101,21 +101,21 @@ public abstract sealed class TwoLevelClassificationModel<M extends TwoLevelClass
 
   abstract M self();
 
-  /** A copy without params. */
+  /** Returns a copy without params. */
   abstract M copied();
 
-  /** The number of features of a row; with a bag, that of the rows of its table. */
+  /** Returns the number of features of a row; with a bag, the number of rows of its table. */
   public int numFeatures() {
     return features;
   }
 
-  /** The number of labels. */
+  /** Returns the number of labels. */
   public int numClasses() {
     return outputs;
   }
 
   /**
-   * The layer itself, mapped, on the driver. Close it.
+   * Returns the layer itself, mapped, on the driver. The caller closes it.
    *
    * @throws IOException if it cannot be mapped
    */
@@ -123,13 +123,15 @@ public abstract sealed class TwoLevelClassificationModel<M extends TwoLevelClass
     return bytes.layer();
   }
 
-  /** Whether an {@link EmbeddingBag} in the file makes the x of the layer of the features. */
+  /**
+   * Returns whether an {@link EmbeddingBag} in the file makes the x of the layer from the features.
+   */
   public boolean hasBag() {
     return hasBag;
   }
 
   /**
-   * The bag, mapped, on the driver. Close it.
+   * Returns the bag, mapped, on the driver. The caller closes it.
    *
    * @throws IllegalStateException if there is none; see {@link #hasBag}
    * @throws IOException if it cannot be mapped
@@ -141,7 +143,7 @@ public abstract sealed class TwoLevelClassificationModel<M extends TwoLevelClass
     return bytes.bag();
   }
 
-  /** The file of the model, which lives as long as this does. */
+  /** Returns the file of the model, which lives as long as this object. */
   Path file() {
     return bytes.file();
   }
@@ -201,8 +203,8 @@ public abstract sealed class TwoLevelClassificationModel<M extends TwoLevelClass
   }
 
   /**
-   * An encoder drops the metadata of columns, which later stages may need. Columns are identified
-   * by position: several may have the same name.
+   * Restores the metadata of columns, which an encoder drops and later stages may need. Columns are
+   * identified by position: several may have the same name.
    */
   private static Dataset<Row> withMetadata(Dataset<Row> rows, StructType schema) {
     String[] places = new String[schema.size()];
@@ -240,7 +242,7 @@ public abstract sealed class TwoLevelClassificationModel<M extends TwoLevelClass
     return copy;
   }
 
-  /** The bytes of the file; Spark 4.1 and later ask for it. */
+  /** Returns the bytes of the file; Spark 4.1 and later call it. */
   @SuppressWarnings("MissingOverride") // Spark 4.0 has no such method
   public long estimatedSize() {
     return bytes.size();
@@ -258,7 +260,7 @@ public abstract sealed class TwoLevelClassificationModel<M extends TwoLevelClass
   }
 
   /**
-   * A writer into a folder of any file system of Hadoop's: of the params, and of the model as
+   * Returns a writer into a folder of any Hadoop file system: of the params, and of the model as
    * {@code model.safetensors}, which the layer's own {@code load} opens.
    */
   @Override

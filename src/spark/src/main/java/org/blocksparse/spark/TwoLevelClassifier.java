@@ -249,14 +249,15 @@ public abstract sealed class TwoLevelClassifier<
 
   /** Finds the exception of a task below Spark's wrappers, which repeat its stack. */
   static RuntimeException refused(Exception failure, String initialModel) {
-    if (failure instanceof InterruptedException) { // which Spark does not declare
+    if (failure instanceof InterruptedException) { // Spark does not declare it
       Thread.currentThread().interrupt();
     }
     for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
       if (cause instanceof ArithmeticException || cause instanceof IllegalArgumentException) {
         return (RuntimeException) cause;
       }
-      // Its optimizer state, which only tasks read; without one, what is read is no user's file.
+      // The optimizer state, which only tasks read; without an initial model, the file is not the
+      // user's.
       if (cause instanceof FileFormatException e && initialModel != null) {
         return new IllegalArgumentException(
             "initialModel: %s: %s: %s".formatted(initialModel, e.part(), e.reason()), failure);

@@ -65,12 +65,12 @@ final class BagScoringTest {
     return HierarchicalSoftmaxClassificationModel.of(of).setK(K);
   }
 
-  /** One batch, in the order of their numbers. */
+  /** Returns one batch, in the order of the numbers. */
   private static Dataset<Row> batch(float[][] rows, FeaturesAs as) {
     return Models.dataset(spark, rows, as, 1).orderBy("id").coalesce(1);
   }
 
-  /** The same bits. */
+  /** Asserts the same bits. */
   private static void assertScored(Dataset<Row> scored, Ranking expected) {
     List<Row> rows = scored.orderBy("id").collectAsList();
     assertEquals(expected.batch(), rows.size());
@@ -181,7 +181,7 @@ final class BagScoringTest {
         "features: expected finite numbers but [4] is null");
     assertFails(
         model(file).transform(Models.dataset(spark, Models.rows(2, 1), FeaturesAs.DENSE, 1)),
-        of + Models.FEATURES); // which is what the softmax takes
+        of + Models.FEATURES); // the softmax's features
   }
 
   @Test

@@ -25,10 +25,10 @@ final class ClusterNode {
   private static void endWithInput() {
     try {
       while (System.in.read() >= 0) {
-        // Nothing is ever written.
+        // The input never has content.
       }
     } catch (IOException e) {
-      // Its end, too.
+      // An error ends it, too.
     }
     Runtime.getRuntime().halt(0);
   }

@@ -35,7 +35,7 @@ final class ClusterSpeed {
   private ClusterSpeed() {}
 
   /**
-   * Measures.
+   * Runs a measurement.
    *
    * @param args what
    */
@@ -56,7 +56,7 @@ final class ClusterSpeed {
     }
   }
 
-  /** The seconds of {@code fit}. */
+  /** Returns the seconds of {@code fit}. */
   private static double executors(SparkCluster cluster, int executors) throws IOException {
     HierarchicalSoftmaxClassifier asked =
         new HierarchicalSoftmaxClassifier()
@@ -103,7 +103,7 @@ final class ClusterSpeed {
   }
 
   private static void million(SparkCluster cluster) throws IOException {
-    // The heap is there as a whole from the beginning: what is more later is not of the heap.
+    // The whole heap is resident from the beginning: growth is not of the heap.
     try (SparkSession spark = session(cluster, 2, "-Xms512m -XX:+AlwaysPreTouch");
         Memory memory = new Memory(cluster)) {
       HierarchicalSoftmaxClassifier asked =
@@ -126,7 +126,7 @@ final class ClusterSpeed {
     }
   }
 
-  /** The most memory that an executor has had, by looks ten times a second; on Linux. */
+  /** The most memory that an executor used, sampled ten times a second; on Linux. */
   private static final class Memory implements AutoCloseable {
     private final Map<String, Long> kibibytes = new ConcurrentHashMap<>();
     private final Timer timer = new Timer(true);
@@ -149,7 +149,7 @@ final class ClusterSpeed {
             .filter(line -> line[0].equals("RssAnon:") || line[0].equals("RssFile:"))
             .forEach(line -> kibibytes.merge(line[0], Long.valueOf(line[1]), Math::max));
       } catch (IOException | UncheckedIOException e) {
-        // It has ended.
+        // The process has ended.
       }
     }
 
@@ -174,7 +174,7 @@ final class ClusterSpeed {
         .getOrCreate();
   }
 
-  /** Rows that executors make: labels in no order, and numbers in [-1, 1). */
+  /** Returns rows that executors make: labels in random order, and numbers in [-1, 1). */
   private static Dataset<Row> rows(SparkSession spark, int count, int labels, int partitions) {
     return spark
         .range(0, count, 1, partitions)
@@ -185,7 +185,7 @@ final class ClusterSpeed {
                 + "), i -> cast(xxhash64(id, i) / 9223372036854775808 AS float)) AS features");
   }
 
-  /** The sum of what each pool of the heap has held at most: no less than the whole has. */
+  /** Returns the sum of the peaks of the heap's pools, at least the peak of the heap. */
   private static long heapPeak() {
     return ManagementFactory.getMemoryPoolMXBeans().stream()
         .filter(pool -> pool.getType() == MemoryType.HEAP)

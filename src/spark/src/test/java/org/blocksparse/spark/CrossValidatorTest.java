@@ -18,7 +18,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** As any other estimator, it may be in a {@code CrossValidator}. */
+/** An estimator can be used in a {@code CrossValidator}. */
 final class CrossValidatorTest {
   @TempDir private static Path folder;
   private static SparkSession spark;
@@ -33,7 +33,7 @@ final class CrossValidatorTest {
     spark.stop();
   }
 
-  /** A thousand rows of twenty labels, as numbers. */
+  /** Returns a thousand rows of twenty labels, as numbers. */
   private static Dataset<Row> numbers() {
     return spark
         .range(1000)

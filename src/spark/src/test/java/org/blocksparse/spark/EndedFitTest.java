@@ -27,7 +27,7 @@ import org.junit.jupiter.api.io.TempDir;
 final class EndedFitTest {
   private static final int ROWS = 20;
 
-  /** Of this JVM, in which the tasks are as well. */
+  /** The calls in this JVM, in which the tasks run as well. */
   private static final AtomicInteger CALLS = new AtomicInteger();
 
   private static CountDownLatch began;
@@ -51,7 +51,10 @@ final class EndedFitTest {
     spark.stop();
   }
 
-  /** Rows that come once, to have their labels counted, and then not before they may. */
+  /**
+   * Returns rows that come once, to have their labels counted, and a second time only when they
+   * may.
+   */
   private Dataset<Row> rows() {
     UDF1<Integer, Integer> label =
         id -> {
@@ -65,7 +68,7 @@ final class EndedFitTest {
         .withColumn("label", udf(label, DataTypes.IntegerType).apply(col("id")));
   }
 
-  /** The exception that ends fit. */
+  /** Returns the exception that ends fit. */
   private Throwable ended(Consumer<Thread> ending) throws Exception {
     Dataset<Row> rows = rows();
     CompletableFuture<Throwable> thrown = new CompletableFuture<>();

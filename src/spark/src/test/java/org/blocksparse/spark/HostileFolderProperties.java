@@ -49,15 +49,15 @@ import org.blocksparse.testing.FileChanges;
 import org.blocksparse.testing.Folders;
 
 /**
- * Right models, and folders of saved ones, with random changes: what is made of them scores, or is
- * trained; or they are refused by their names with one of the documented exceptions. The core's
- * HostileFileProperties have the layers.
+ * Valid models, and folders of saved ones, with random changes: a model scores, or is trained; or
+ * it is rejected by its name with one of the documented exceptions. The core's
+ * HostileFileProperties cover the layers.
  */
 final class HostileFolderProperties {
   private static final int FEATURES = 5;
   private static final int LABELS = 11;
 
-  /** Of one try: the first of Spark's jobs takes seconds. */
+  /** The time limit of one try: the first of Spark's jobs takes seconds. */
   private static final Duration MOST_TIME = Duration.ofMinutes(10);
 
   private static final String MODEL = "model.safetensors";
@@ -72,14 +72,14 @@ final class HostileFolderProperties {
 
   private static final String VALUE = "(?<=:)(\"[^\"]*\"|[0-9.]+|\\{\\})";
 
-  /** By what they are. */
+  /** The models by description. */
   private static final Map<String, byte[]> MODELS = new TreeMap<>();
 
   private static SparkSession spark;
   private static Path folder;
   private static Path saved;
 
-  /** Of the folder, the file that has the params. */
+  /** The file in the folder that has the params. */
   private static String metadata;
 
   // ------------------------------------------------------------------------------- right models
@@ -138,7 +138,7 @@ final class HostileFolderProperties {
     return FileChanges.all(List.copyOf(MODELS.values()));
   }
 
-  /** One of the values that metadata have, by its place; and what takes its place. */
+  /** Returns a replacement of one of the metadata's values, by its place. */
   @Provide
   Arbitrary<UnaryOperator<byte[]>> values() {
     return Combinators.combine(Arbitraries.integers().between(0, 40), Arbitraries.of(VALUES))
@@ -157,12 +157,12 @@ final class HostileFolderProperties {
     return Files.write(folder.resolve("changed"), FileChanges.apply(changes, MODELS.get(name)));
   }
 
-  /** Nobody knows of the temporary file that a model is copied into. */
+  /** Users do not know the temporary file that a model is copied into. */
   private static void assertNamesNoCopy(Exception e) {
     assertFalse(e.getMessage().contains("blocksparse-spark"), e::toString);
   }
 
-  /** The work of a task, without a task. */
+  /** Does the work of a task, without a task. */
   private static void score(Path file, EstimatorKind kind) throws IOException {
     LoadOptions options =
         LoadOptions.mapped().withWorkers(Workers.callingThread()).withoutOptimizerState();
@@ -200,7 +200,7 @@ final class HostileFolderProperties {
     }
   }
 
-  /** Of what the driver has taken, tasks refuse nothing but the state of its optimizer. */
+  /** If the driver has accepted a model, tasks reject only the state of its optimizer. */
   @Property
   void ofInitialModels(
       @ForAll("models") String name, @ForAll("changes") List<UnaryOperator<byte[]>> changes)
@@ -221,7 +221,7 @@ final class HostileFolderProperties {
         part.toBytes();
       } catch (FileFormatException e) {
         assertTrue(e.part().matches("(adam|adagrad|state|optimizer|__metadata__).*"), e::toString);
-      } catch (IllegalStateException e) { // of a part that is not finite, which fit reports
+      } catch (IllegalStateException e) { // a part is not finite, which fit reports
         String expected = "class \\d+: element \\d+ is (NaN|-?Infinity); it is not saved";
         assertTrue(e.getMessage().matches(expected), e::toString);
       }
@@ -242,7 +242,7 @@ final class HostileFolderProperties {
     try (Stream<Path> all = Files.walk(saved)) {
       files = new ArrayList<>(all.toList());
     }
-    files.removeIf(file -> file.toString().endsWith(".crc")); // which would tell of each change
+    files.removeIf(file -> file.toString().endsWith(".crc")); // would reveal each change
     for (Path file : files) {
       Files.copy(file, copy.resolve(saved.relativize(file)));
     }
@@ -257,7 +257,7 @@ final class HostileFolderProperties {
       var rows = Models.dataset(spark, new float[1][FEATURES], Models.FeaturesAs.DENSE, 1);
       try {
         model.transform(rows).schema();
-      } catch (IllegalArgumentException e) { // of columns that are not there, or already are
+      } catch (IllegalArgumentException e) { // columns are missing, or exist already
         assertTrue(e.getMessage().matches("\\w+Col: .*"), e::toString);
       }
     } catch (UncheckedIOException e) {

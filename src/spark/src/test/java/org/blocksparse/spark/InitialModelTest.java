@@ -22,7 +22,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Models that cannot be trained are refused before anything else is done. */
+/** Models that cannot be trained are rejected before anything else is done. */
 final class InitialModelTest {
   private static final String HAS_A_BAG =
       "initialModel: has an EmbeddingBag, which is not trained here: train both in one process, or"

@@ -39,7 +39,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Rows with several labels: the file of a model that Spark has trained is that of one process, byte
+ * Rows with several labels: the file of a model that Spark trained equals that of one process, byte
  * by byte. {@link TrainingTest} covers the rest, with one label a row.
  */
 final class LabelTreeTrainingTest {
@@ -81,7 +81,7 @@ final class LabelTreeTrainingTest {
         .setNumPartitions(4);
   }
 
-  /** Without a column of weights all are 1, also in the hash. */
+  /** Without a column of weights all weights are 1, also in the hash. */
   private static List<Example> weightedOrNot(LabelTreeClassifier asked) {
     return asked.isSet(asked.weightCol()) ? EXAMPLES : OneProcess.unweighted(EXAMPLES);
   }
@@ -137,9 +137,7 @@ final class LabelTreeTrainingTest {
     assertSame(expected(asked, classes), asked.fit(permuted(3)));
   }
 
-  /**
-   * One of each label, though some rows have it twice; and the rows without labels are rows, too.
-   */
+  /** A label counts once in a row, even if listed twice; rows without labels are rows, too. */
   @Test
   void labelsAreCountedOnceARowAndRowsWithoutLabelsAreRows() {
     for (String type : List.of("double", "string")) {
@@ -162,7 +160,7 @@ final class LabelTreeTrainingTest {
     return IntStream.range(0, LABELS).mapToObj(String::valueOf).toList();
   }
 
-  /** A row says which of its labels are likeliest; those of many rows, by names. */
+  /** The likeliest labels are checked for a row, and for many rows by names. */
   @Test
   void stringsGetNumbersByFrequencyAndTheModelFindsThem() throws IOException {
     Dataset<Row> rows =
@@ -235,7 +233,7 @@ final class LabelTreeTrainingTest {
     }
   }
 
-  /** Rows are asked for labels only where nothing else says how many there are. */
+  /** Rows must have labels only if nothing else sets their number. */
   @Test
   void whereTheNumberOfLabelsIsSetRowsMayHaveNone() throws IOException {
     Dataset<Row> none =
@@ -269,7 +267,7 @@ final class LabelTreeTrainingTest {
     }
   }
 
-  /** The pipeline, the estimator in it, and what it fits, all saved and loaded. */
+  /** The pipeline, its estimator and the fitted model are all saved and loaded. */
   @Test
   void aPipelineIsSavedLoadedAndFittedAndItsModelScoresAsInOneProcess() throws IOException {
     LabelTreeClassifier asked = classifier("sgd", 0.3);
@@ -291,7 +289,7 @@ final class LabelTreeTrainingTest {
     assertThrows(IOException.class, () -> HierarchicalSoftmaxClassificationModel.of(model.file()));
   }
 
-  /** All rows are in one batch, as in one process, so that the bits are the same. */
+  /** All rows are in one batch, as in one process, so that the bits are equal. */
   private static void assertScored(List<Row> scored, LabelTreeClassificationModel model)
       throws IOException {
     float[] x = new float[EXAMPLES.size() * FEATURES];

@@ -34,7 +34,7 @@ final class LinearLabelTreeOnClusterTest {
 
   @TempDir static Path folder;
 
-  /** Rows whose labels follow from some of their features. */
+  /** Returns rows whose labels follow from some of their features. */
   private static List<int[]> features(Random random) {
     return IntStream.range(0, ROWS)
         .mapToObj(row -> random.ints(1 + random.nextInt(20), 0, FEATURES).toArray())
@@ -99,11 +99,11 @@ final class LinearLabelTreeOnClusterTest {
         try (SparkSession spark = cluster.session().getOrCreate()) {
           spark.sparkContext().addSparkListener(killer);
           var parts = builder.parts(x, targets, weights);
-          assertTrue(parts.count() > 32, parts::toString); // two levels and clusters
+          assertTrue(parts.count() > 32, parts::toString); // two levels, and clusters
           try (LinearLabelTree found = LinearLabelTreeTraining.train(spark, parts)) {
             assertSame(expected, found);
           }
-        } // which reports all events to the listener
+        } // closing it reports all events to the listener
       }
       assertTrue(!killer.lost.isEmpty(), "no task was lost");
       assertTrue(killer.successful.containsAll(killer.lost), killer.lost::toString);

@@ -8,7 +8,7 @@ import org.apache.spark.sql.SparkSession;
 final class LocalSession {
   private LocalSession() {}
 
-  /** A session on two threads, which a test stops. */
+  /** Returns a session on two threads, which a test stops. */
   static SparkSession start(Path folder) {
     return SparkSession.builder()
         .master("local[2]")

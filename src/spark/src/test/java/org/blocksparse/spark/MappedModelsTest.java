@@ -44,7 +44,7 @@ final class MappedModelsTest {
     }
   }
 
-  /** A model in memory takes twice or thrice as much with it, and scoring is done without. */
+  /** Optimizer state doubles or triples a model's memory, and scoring does not use it. */
   @Test
   void optimizerStateIsReadOnlyToTrain(@TempDir Path folder) throws IOException {
     Path file = Models.save(folder.resolve("model"), false);

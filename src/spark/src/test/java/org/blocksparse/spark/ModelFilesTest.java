@@ -11,7 +11,7 @@ import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 
 final class ModelFilesTest {
-  /** An executor makes one for each model that it ever uses. */
+  /** An executor makes a file for each model that it ever uses. */
   @Test
   void filesThatAreDeletedTakeNoMemory() throws IOException {
     int before = ModelFiles.count();
@@ -25,7 +25,7 @@ final class ModelFilesTest {
     }
   }
 
-  /** A folder with something in it stands for a file that is in use. */
+  /** A folder with content stands for a file in use. */
   @Test
   void aFileThatCannotBeDeletedYetIsDeletedLater() throws IOException {
     int before = ModelFiles.count();

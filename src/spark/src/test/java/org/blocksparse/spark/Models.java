@@ -34,12 +34,12 @@ final class Models {
   static final int FEATURES = 12;
   static final int LABELS = 500;
 
-  /** How many features rows have for a model with a bag. */
+  /** The number of features in rows for a model with a bag. */
   static final int VOCABULARY = 97;
 
   private Models() {}
 
-  /** The name of a label. */
+  /** Returns the name of a label. */
   static String name(int label) {
     return "label " + label;
   }
@@ -62,7 +62,7 @@ final class Models {
     return file;
   }
 
-  /** A model with names and with a bag, which has not learned anything of it. */
+  /** Saves a model with names and an untrained bag. */
   static Path saveWithBag(Path file, EmbeddingBag.Mode mode) throws IOException {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(save(file, true));
         EmbeddingBag bag =
@@ -74,7 +74,9 @@ final class Models {
     return file;
   }
 
-  /** Random features for a bag: none, one or all of the first rows, and some of the others. */
+  /**
+   * Returns random features for a bag: none, one or all in the first rows, and some in the others.
+   */
   static float[][] sparseRows(int n, long seed) {
     Random random = new Random(seed);
     float[][] rows = new float[n][VOCABULARY];
@@ -87,7 +89,7 @@ final class Models {
     return rows;
   }
 
-  /** The file that has the params, in the folder of what was saved. */
+  /** Returns the file with the params, in the folder of a saved object. */
   static Path metadataOf(Path folder) throws IOException {
     try (Stream<Path> files = Files.list(folder.resolve("metadata"))) {
       return files
@@ -97,7 +99,7 @@ final class Models {
     }
   }
 
-  /** The ranking by the bag and the layer of a file in this process. */
+  /** Returns the ranking by the bag and the layer of a file in this process. */
   static Ranking rankingWithBag(Path file, float[][] rows, int k) throws IOException {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file);
         EmbeddingBag bag = EmbeddingBag.load(file);
@@ -107,7 +109,7 @@ final class Models {
     }
   }
 
-  /** The features of each row that are not 0. */
+  /** Returns the features of each row that are not 0. */
   static SparseRows entries(float[][] rows) {
     List<int[]> indices = new ArrayList<>();
     List<float[]> values = new ArrayList<>();
@@ -143,7 +145,7 @@ final class Models {
     return FloatTensor.of(all, rows.length, FEATURES);
   }
 
-  /** The ranking by the layer of a file in this process. */
+  /** Returns the ranking by the layer of a file in this process. */
   static Ranking ranking(Path file, float[][] rows, int k) throws IOException {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.load(file);
         FloatTensor x = tensor(rows)) {

@@ -32,9 +32,9 @@ import org.blocksparse.softmax.LabelTree;
 import org.blocksparse.softmax.Loss;
 import org.blocksparse.softmax.TwoLevelLayer;
 
-/** Trains a whole layer in this process: what Spark has to find, bit by bit. */
+/** Trains a whole layer in this process: Spark must give the same result, bit by bit. */
 record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
-  /** An example; of a softmax, with one label. */
+  /** An example; for a softmax, with one label. */
   @SuppressWarnings("ArrayRecordComponent")
   record Example(int[] labels, float weight, float[] features) {
     Example(int label, float weight, float[] features) {
@@ -54,7 +54,7 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
     }
   }
 
-  /** Examples: a quarter has label 0, and the last twenty have none. */
+  /** Returns examples: a quarter has label 0, and the last twenty labels have none. */
   static List<Example> examples(int count, int features, int labels, long seed) {
     Random random = new Random(seed);
     List<Example> examples = new ArrayList<>();
@@ -67,11 +67,11 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
       x[label % features] += 2;
       examples.add(new Example(label, random.nextInt(4) * 0.5f, x));
     }
-    examples.addAll(examples.subList(0, 7)); // rows that are there twice
+    examples.addAll(examples.subList(0, 7)); // repeats some rows
     return examples;
   }
 
-  /** The same examples with up to five labels, none, or one of them twice. */
+  /** Returns the examples with up to five labels, none, or one of them twice. */
   static List<Example> withSets(List<Example> examples, int labels, long seed) {
     Random random = new Random(seed);
     List<Example> all = new ArrayList<>();
@@ -82,16 +82,16 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
       }
       all.add(new Example(set, example.weight, example.features));
     }
-    all.addAll(all.subList(0, 7)); // rows that are there twice
+    all.addAll(all.subList(0, 7)); // repeats some rows
     return all;
   }
 
-  /** The examples as rows of float arrays. */
+  /** Returns the examples as rows of float arrays. */
   static Dataset<Row> rows(SparkSession spark, List<Example> examples) {
     return rows(spark, examples, DataTypes.IntegerType, Example::label);
   }
 
-  /** The examples as rows of float arrays, whose labels are arrays. */
+  /** Returns the examples as rows of float arrays, whose labels are arrays. */
   static Dataset<Row> rowsOfSets(SparkSession spark, List<Example> examples) {
     return rows(spark, examples, DataTypes.createArrayType(DataTypes.IntegerType), Example::labels);
   }
@@ -161,7 +161,7 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
     layer.save(file, SaveOptions.defaults().withOptimizerState());
   }
 
-  /** Trains and saves what an estimator is asked for. */
+  /** Trains and saves a layer with the params of an estimator. */
   static void save(
       TwoLevelClassifier<?, ?> asked, List<Example> examples, ClassAssignment classes, Path file)
       throws IOException {
@@ -188,7 +188,7 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
     }
   }
 
-  /** Classes by the sums of rows of length 1, rounded to whole numbers, which are exact here. */
+  /** Returns classes by the sums of rows of length 1, rounded to integers, which are exact here. */
   static ClassAssignment clustered(List<Example> examples, int labels, int classes, long seed) {
     int features = examples.get(0).features.length;
     double[][] sums = new double[labels][features];
@@ -213,7 +213,7 @@ record OneProcess(RowOrder order, int epochs, Optimizer optimizer) {
     }
   }
 
-  /** The same examples, all of weight 1. */
+  /** Returns the examples with weight 1 each. */
   static List<Example> unweighted(List<Example> examples) {
     return examples.stream().map(e -> new Example(e.labels, 1, e.features)).toList();
   }

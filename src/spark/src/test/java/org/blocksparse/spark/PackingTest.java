@@ -12,7 +12,7 @@ final class PackingTest {
     Packing packing = Packing.of(new long[] {5, 90, 50, 45, 0}, 3);
     assertEquals(3, packing.numPartitions());
     assertEquals(List.of(-1), packing.parts(0));
-    assertEquals(List.of(0, 1, 4), packing.parts(1)); // 95 and one without rows
+    assertEquals(List.of(0, 1, 4), packing.parts(1)); // 95 and one class without rows
     assertEquals(List.of(2, 3), packing.parts(2)); // 95
     assertEquals(1, packing.getPartition(new RowKey(1, 77)));
   }

@@ -25,11 +25,11 @@ import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 
 final class PartRowsTest {
-  /** Rows that need more than the heap is for, so that some are in a file. */
+  /** The rows exceed the heap buffers, so that some are in a file. */
   @Test
   void rowsComeBackWhereverTheyAreAndInTheOrderOfTheEpoch() throws IOException {
     int features = 20_000;
-    int count = 600; // of 80 kB, every third sparse
+    int count = 600; // rows of 80 kB, every third sparse
     RowOrder order = new RowOrder(1, 7, true);
     try (PartRows rows = new PartRows(features)) {
       for (int i = 0; i < count; i++) {
@@ -57,7 +57,7 @@ final class PartRowsTest {
     }
   }
 
-  /** Of one hash, so that they go by what they are, to their last byte. */
+  /** The rows share a hash, so that their content orders them, to its last byte. */
   @Test
   void rowsHaveAnyNumberOfLabels() throws IOException {
     int[][] labels = {{}, {5}, {0}, {0, 5}, {1, 2, 3, Integer.MAX_VALUE - 8}};
@@ -74,7 +74,7 @@ final class PartRowsTest {
     }
   }
 
-  /** The first and the last feature of each row. */
+  /** Returns the first and the last feature of each row. */
   private static List<List<Float>> ordered(List<byte[]> encoded, int[] labels) throws IOException {
     try (PartRows rows = new PartRows(4)) {
       for (byte[] row : encoded) {
@@ -94,11 +94,11 @@ final class PartRowsTest {
     }
   }
 
-  /** Where a file has holes, a disk that is full is found out too late. */
+  /** In a file with holes, a full disk is detected too late. */
   @Test
   @EnabledOnOs(OS.LINUX)
   void theFileHasNoHoles() throws IOException {
-    byte[] row = EncodedRow.of(new int[] {1}, 1, features(1, 1 << 18)); // of 1 MiB
+    byte[] row = EncodedRow.of(new int[] {1}, 1, features(1, 1 << 18)); // a row of 1 MiB
     try (PartRows rows = new PartRows(1 << 18)) {
       for (int i = 0; i < 34; i++) {
         rows.add(i, row);
@@ -117,7 +117,7 @@ final class PartRowsTest {
 
   @Test
   void aThreadThatIsInterruptedIsNotToldThatThereIsNoRoom() throws IOException {
-    byte[] row = EncodedRow.of(new int[] {1}, 1, features(1, 1 << 18)); // of 1 MiB
+    byte[] row = EncodedRow.of(new int[] {1}, 1, features(1, 1 << 18)); // a row of 1 MiB
     Thread adding = Thread.currentThread();
     Thread interrupting = new Thread(() -> interruptInWrite(adding));
     try (PartRows rows = new PartRows(1 << 18)) {
@@ -149,7 +149,7 @@ final class PartRowsTest {
         && frame.getMethodName().equals("write");
   }
 
-  /** The open file of rows, though its name is deleted. */
+  /** Returns the open file of rows, though its name is deleted. */
   private static Path ofRows(Path files) throws IOException {
     try (Stream<Path> all = Files.list(files)) {
       return all.filter(PartRowsTest::isOfRows).findFirst().orElseThrow();
@@ -160,7 +160,7 @@ final class PartRowsTest {
     try {
       return Files.readSymbolicLink(file).toString().contains("blocksparse-rows");
     } catch (IOException e) {
-      return false; // closed meanwhile
+      return false; // closed in the meantime
     }
   }
 
@@ -203,7 +203,7 @@ final class PartRowsTest {
     }
   }
 
-  /** Wherever in the part they are: the lowest, the highest, all, and some between others. */
+  /** The rows are anywhere in the part: the lowest, the highest, all, and some between others. */
   @Test
   void eachOfTheRowsOfOneHashHasItsTurn() throws IOException {
     for (int count = 1; count <= 8; count++) {

@@ -49,7 +49,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** The model, in one JVM. */
+/** Scoring with a model, in one JVM. */
 final class PartitionScorerTest {
   @TempDir private static Path folder;
   private static SparkSession spark;
@@ -230,7 +230,7 @@ final class PartitionScorerTest {
       long before = threads.getCurrentThreadAllocatedBytes();
       scored.next();
       long allocated = threads.getCurrentThreadAllocatedBytes() - before;
-      assertTrue(allocated < 20 << 20, allocated + " bytes"); // rows of all: 40 MB
+      assertTrue(allocated < 20 << 20, allocated + " bytes"); // all rows together take 40 MB
     }
   }
 
@@ -266,7 +266,7 @@ final class PartitionScorerTest {
     assertFails(
         model(file).transform(good.withColumn("features", functions.expr(huge))),
         "a probability is NaN, since the model or what it makes of the features is not finite");
-    assertEquals(2, model(file).transform(good).count()); // the session goes on
+    assertEquals(2, model(file).transform(good).count()); // the session continues
   }
 
   static void assertFails(Dataset<Row> rows, String message) {
@@ -352,7 +352,10 @@ final class PartitionScorerTest {
     }
   }
 
-  /** Where the reason is found in the copy, since the file may be another one by then. */
+  /**
+   * Asserts that the exception names the requested file even if the flaw was found in the copy,
+   * since the file may have changed since.
+   */
   private static void assertNamed(Path wrong, Executable made) {
     IOException e = assertThrows(IOException.class, made);
     FileFormatException ofCopy = (FileFormatException) e.getCause().getCause();

@@ -23,9 +23,9 @@ import org.blocksparse.softmax.LayerBuilder;
 import org.blocksparse.softmax.Loss;
 
 /**
- * Measures what training costs that is divided into parts: the processor time of all parts, one
- * after the other on one thread, beside that of one process; and how long they would take on
- * several task slots, by these times and by the model of the page. No part of Spark is in it.
+ * Measures the cost of dividing a training into parts: the processor time of all parts, one after
+ * the other on one thread, compared with that of one process; and the time on several task slots,
+ * by these times and by the page's model. Spark takes no part.
  */
 final class PartsSpeed {
   private static final int FEATURES = 256;
@@ -40,7 +40,7 @@ final class PartsSpeed {
   private final OptimizerSettings optimizer;
   private final List<byte[]> rows = new ArrayList<>();
 
-  /** By identity: what the shuffle brings along with each row. */
+  /** The hashes by identity: the shuffle transports them with each row. */
   private final IdentityHashMap<byte[], Long> hashes = new IdentityHashMap<>();
 
   private final RowOrder order = new RowOrder(1, (ROWS - 1) / BATCH + 1, false);
@@ -66,7 +66,10 @@ final class PartsSpeed {
             EstimatorKind.SOFTMAX, FEATURES, EPOCHS, order, new int[][] {rowsOfBatch}, optimizer);
   }
 
-  /** By Zipf's law: the most frequent label has 6 percent of the rows. Numbers say nothing. */
+  /**
+   * Returns a label by Zipf's law: the most frequent one has 6 percent of the rows. The numbers
+   * have no meaning.
+   */
   private static int label(Random random) {
     int rank = (int) Math.exp(random.nextDouble() * Math.log(LABELS)) - 1;
     return (int) (rank * 61_681L % LABELS);
@@ -119,7 +122,7 @@ final class PartsSpeed {
   }
 
   /**
-   * The rows that classes request, once for each epoch.
+   * The rows of classes, once for each epoch.
    *
    * @param rows of each class
    * @param blocks the batches in which a class has rows
@@ -151,7 +154,7 @@ final class PartsSpeed {
   private record Costs(double row, double level, double product, double block) {
     private static final double TIMES = (double) EPOCHS * FEATURES;
 
-    /** By the times of parts of two numbers of classes. */
+    /** Solves for the costs, given the times of parts for two numbers of classes. */
     static Costs of(Shape many, double[] ofMany, Shape few, double[] ofFew) {
       double level = (ofMany[0] - ofFew[0]) / (TIMES * ROWS * (many.classes - few.classes));
       double row = ofMany[0] / (TIMES * ROWS) - level * many.classes;
@@ -194,7 +197,7 @@ final class PartsSpeed {
     }
   }
 
-  /** The number of classes that the model finds the fastest, going up by eighths. */
+  /** Returns the number of classes that the model finds fastest, in steps of an eighth. */
   private int fastest(int slots, Costs costs) {
     int best = 1;
     double least = Double.POSITIVE_INFINITY;
@@ -233,7 +236,7 @@ final class PartsSpeed {
         whole / simulated);
   }
 
-  /** When the last task ends, if each begins as soon as a slot is free, in their order. */
+  /** Returns the end of the last task, if each begins in order as soon as a slot is free. */
   private static double makespan(Packing packing, double[] parts, int slots) {
     PriorityQueue<Double> free =
         new PriorityQueue<>(IntStream.range(0, slots).mapToObj(s -> 0.0).toList());
@@ -247,7 +250,7 @@ final class PartsSpeed {
     return end;
   }
 
-  /** Trains the parts: the seconds of each, the class level first. */
+  /** Trains the parts. Returns the seconds of each, the class level first. */
   private double[] parts(ClassAssignment classes) throws IOException {
     LayerBuilder<IntTensor, HierarchicalSoftmax> builder =
         HierarchicalSoftmax.builder(FEATURES, LABELS)
@@ -277,7 +280,7 @@ final class PartsSpeed {
     return seconds;
   }
 
-  /** Trains the whole layer on one thread: seconds. */
+  /** Trains the whole layer on one thread. Returns the seconds. */
   private double whole(ClassAssignment classes) {
     TreeMap<Integer, List<byte[]>> batches = new TreeMap<>();
     for (byte[] row : rows) {

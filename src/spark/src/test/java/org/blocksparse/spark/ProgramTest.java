@@ -13,7 +13,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The program of the page, started from its source as a user starts it. */
+/** Runs the program of the page from its source, as a user does. */
 @Tag("packaged")
 final class ProgramTest {
   private static final Path PROGRAM = Path.of("src/examples/Training.java");
@@ -27,7 +27,7 @@ final class ProgramTest {
     for (String name : List.of("org.bytedeco.javacpp.cachedir", "log4j2.configurationFile")) {
       command.add("-D" + name + "=" + System.getProperty(name));
     }
-    // Spark's settings in a test: no port is open to others.
+    // Spark's settings for tests: no port is open to others.
     command.add("-Dspark.ui.enabled=false");
     command.add("-Dspark.driver.host=127.0.0.1");
     command.add("-Dspark.driver.bindAddress=127.0.0.1");

@@ -26,7 +26,7 @@ import org.junit.jupiter.api.Test;
 
 /** The Java classes that the module for PySpark uses exist. PySpark itself is not needed. */
 final class PythonModuleTest {
-  /** A common base class begins with an underscore, and is a Java class, too. */
+  /** Matches a class; a common base class begins with an underscore, and is a Java class, too. */
   private static final Pattern CLASS =
       Pattern.compile("^class _?((?!Params)[A-Z]\\w*)\\((.*)\\):$");
 
@@ -35,7 +35,7 @@ final class PythonModuleTest {
   private static final Pattern STATIC_CALL =
       Pattern.compile("\\{cls\\.__name__}\\.(\\w+)\", file\\)");
 
-  /** The module as the jar has it, where PySpark looks for it by the name of the package. */
+  /** Returns the module in the jar, where PySpark looks for it by the name of the package. */
   private static List<String> module() throws IOException {
     String name = "/" + HierarchicalSoftmaxClassifier.class.getPackageName().replace('.', '/');
     try (InputStream in = PythonModuleTest.class.getResourceAsStream(name + ".py")) {
@@ -76,7 +76,10 @@ final class PythonModuleTest {
         List.copyOf(found.keySet()));
   }
 
-  /** Its bases in PySpark call the methods of these types, and two that no type has. */
+  /**
+   * Asserts that the bases in PySpark fit a type: they call the methods of these types, and two
+   * that no type has.
+   */
   private static void assertIsWhatPythonSays(Class<?> type, Set<String> bases) throws Exception {
     assertEquals(bases.contains("JavaEstimator"), Estimator.class.isAssignableFrom(type));
     assertEquals(bases.contains("JavaModel"), Model.class.isAssignableFrom(type));

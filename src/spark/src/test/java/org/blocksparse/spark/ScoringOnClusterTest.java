@@ -28,8 +28,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * The model on executors that are processes of their own and have other kernels than this one; and
- * its training there, which is the same but for rounding.
+ * Scoring on executors in separate processes, with other kernels than this one; and training there,
+ * with the same result except for rounding.
  */
 @Tag("packaged")
 final class ScoringOnClusterTest {
@@ -54,7 +54,7 @@ final class ScoringOnClusterTest {
     cluster.close();
   }
 
-  /** Which kernels the executors run: a line for each partition. */
+  /** Returns the kernels of the executors: a line for each partition. */
   private static List<String> kernels(SparkSession spark) {
     return spark
         .range(0, 2, 1, 2)
@@ -84,8 +84,7 @@ final class ScoringOnClusterTest {
       int id = row.getInt(0);
       List<Row> topK = row.getList(row.fieldIndex("topK"));
       for (int rank = 0; rank < 3; rank++) {
-        // Other kernels round in other places: what is equally likely but for that may change
-        // places.
+        // Other kernels round differently: labels of nearly equal probability may change places.
         float probability = (float) expected.probability(id, rank);
         assertEquals(probability, topK.get(rank).getFloat(1), 1e-5f * probability);
       }
@@ -117,7 +116,7 @@ final class ScoringOnClusterTest {
 
   @Test
   void asInOneProcess_alsoWhenAnExecutorIsKilled() throws Exception {
-    // It waits for both executors.
+    // The session waits for both executors.
     try (SparkSession spark = cluster.session().config("spark.cores.max", 2).getOrCreate()) {
       assertEquals(
           Set.copyOf(List.of(Backend.instructionSet(), "portable")), Set.copyOf(kernels(spark)));

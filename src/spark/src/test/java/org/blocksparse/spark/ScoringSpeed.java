@@ -32,7 +32,7 @@ final class ScoringSpeed {
   private static final int ROWS = 20 * BATCH;
   private static final int ROUNDS = 7;
 
-  /** How many times the rows a longer query has. */
+  /** The multiple of the rows in the longer query. */
   private static final int TIMES = 6;
 
   private ScoringSpeed() {}
@@ -92,7 +92,7 @@ final class ScoringSpeed {
     return (System.nanoTime() - begin) * 1e-9;
   }
 
-  /** Of the later half, when all is compiled. */
+  /** Returns the median of the later half, when all is compiled. */
   private static double median(double[] values) {
     double[] warm = Arrays.copyOfRange(values, values.length / 2, values.length);
     Arrays.sort(warm);
@@ -130,7 +130,7 @@ final class ScoringSpeed {
     }
   }
 
-  /** Rows that belong to labels which are near to each other by number, and noise. */
+  /** Returns rows that belong to labels with adjacent numbers, and noise. */
   private static float[][] rows(Random random, int n, int[] labels) {
     float[][] rows = new float[n][FEATURES];
     for (int i = 0; i < n; i++) {

@@ -32,8 +32,8 @@ final class SparkCluster implements AutoCloseable {
   private static final Pattern STARTED = Pattern.compile("Starting Spark master at (spark://\\S+)");
 
   /**
-   * Each executor unpacks the libraries into its own working folder; and it does not live long
-   * enough to be compiled well.
+   * The options of executors: each unpacks the libraries into its own working folder, and lives too
+   * briefly for the optimizing compiler.
    */
   static final String EXECUTOR_OPTIONS =
       "-Dorg.bytedeco.javacpp.cachedir=javacpp-cache -XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
@@ -105,12 +105,12 @@ final class SparkCluster implements AutoCloseable {
             master));
   }
 
-  /** Settings of a session on this cluster, with our jars and the native ones. */
+  /** Returns settings of a session on this cluster, with our jars and the native ones. */
   SparkSession.Builder session() {
     return session(jar -> true);
   }
 
-  /** The same, with those of our jars whose names are chosen. */
+  /** Returns settings of a session with those of our jars that the predicate accepts. */
   SparkSession.Builder session(Predicate<String> jars) {
     return SparkSession.builder()
         .master(master)
@@ -132,17 +132,17 @@ final class SparkCluster implements AutoCloseable {
         .config("spark.scheduler.maxRegisteredResourcesWaitingTime", "60s");
   }
 
-  /** The address of the Master. */
+  /** Returns the address of the Master. */
   String master() {
     return master;
   }
 
-  /** The processes of the executors that run. */
+  /** Returns the processes of the executors that run. */
   List<ProcessHandle> executors() {
     return workers.stream().flatMap(Process::children).filter(ProcessHandle::isAlive).toList();
   }
 
-  /** Ends an executor as {@code kill -9} does, by the number that its session knows it by. */
+  /** Kills an executor like {@code kill -9}, by its number in the session. */
   void kill(String executor) {
     executors().stream()
         .filter(process -> arguments(process).contains(" --executor-id " + executor + " "))
@@ -153,7 +153,7 @@ final class SparkCluster implements AutoCloseable {
     return String.join(" ", process.info().arguments().orElse(new String[0]));
   }
 
-  /** Ends all processes, whatever they do. */
+  /** Ends all processes at any time. */
   @Override
   public void close() {
     List<ProcessHandle> all = new ArrayList<>(executors());
@@ -182,7 +182,7 @@ final class SparkCluster implements AutoCloseable {
     builder.environment().put("SPARK_LOCAL_IP", "127.0.0.1");
     builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
     builder.environment().putAll(environment);
-    // The end of its input, which this process holds open, is the end of it.
+    // The end of its input, which this process holds open, ends it.
     builder.redirectErrorStream(true).redirectOutput(folder.resolve(name + ".log").toFile());
     return builder.start();
   }
@@ -199,7 +199,7 @@ final class SparkCluster implements AutoCloseable {
     throw new IOException("the Master has not started:\n" + Files.readString(log));
   }
 
-  /** A jar without classes, which leads to Spark's. */
+  /** Writes a jar without classes, whose class path is Spark's. */
   private static void writeClassPath(Path jar) throws IOException {
     Manifest manifest = new Manifest();
     manifest.getMainAttributes().put(Attributes.Name.MANIFEST_VERSION, "1.0");
@@ -220,7 +220,7 @@ final class SparkCluster implements AutoCloseable {
         return Stream.of("blocksparse", "javacpp", "openblas").anyMatch(name::startsWith);
       };
 
-  /** The jars of the class path. */
+  /** Returns the jars of the class path. */
   private static Stream<Path> classPath() {
     String path =
         System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));

@@ -19,13 +19,13 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** A task of training takes no more memory than the table of the page says. */
+/** A training task takes no more memory than the page's table states. */
 final class TaskMemoryTest {
   private static final int FEATURES = 100;
   private static final int LABELS = 250_000;
   private static final int CLASSES = 500;
 
-  /** A batch of one row, and what its step writes beside gradients. */
+  /** The bytes of a batch of one row, and of what its step writes besides gradients. */
   private static final long OF_A_STEP = 100_000;
 
   @ParameterizedTest
@@ -80,7 +80,7 @@ final class TaskMemoryTest {
     return x;
   }
 
-  /** Mapped memory is not of the heap. */
+  /** Mapped memory is not on the heap. */
   @Test
   void onTheHeap_thereAreUpTo32MiBOfRows() throws IOException {
     long allocated = allocatedBy(EncodedRow.of(new int[] {1}, 1, ones(1 << 16)), 400); // 100 MiB

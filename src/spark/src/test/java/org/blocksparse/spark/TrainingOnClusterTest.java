@@ -48,7 +48,7 @@ final class TrainingOnClusterTest {
   private static final int CLASSES = 9;
   private static final int TASKS = 5;
 
-  /** Tasks of half a second, in which several heartbeats come. */
+  /** The epochs of a task of half a second, long enough for several heartbeats. */
   private static final int EPOCHS_OF_LONG_TASKS = 500;
 
   private static final List<Example> EXAMPLES = OneProcess.examples(3000, 40, LABELS, 2);
@@ -69,7 +69,7 @@ final class TrainingOnClusterTest {
     }
   }
 
-  /** A session that lets slow tasks run twice. */
+  /** Returns a session that runs slow tasks twice. */
   private static SparkSession speculating() {
     return cluster
         .session()
@@ -79,12 +79,12 @@ final class TrainingOnClusterTest {
         .config("spark.speculation.multiplier", 1.1)
         .config("spark.speculation.minTaskRuntime", "20ms")
         .config("spark.executor.heartbeatInterval", "100ms")
-        // On a busy machine the answer to many may come too late, which is no reason to end.
+        // On a busy machine many answers may come too late, which must not end the executor.
         .config("spark.executor.heartbeat.maxFailures", 1000)
         .getOrCreate();
   }
 
-  /** A session without executors, which asks for them when there is work. */
+  /** Returns a session without executors, which requests them when there is work. */
   private static SparkSession allocating() {
     return cluster
         .session()
@@ -93,7 +93,7 @@ final class TrainingOnClusterTest {
         .config("spark.dynamicAllocation.minExecutors", 0)
         .config("spark.dynamicAllocation.maxExecutors", 2)
         .config("spark.dynamicAllocation.schedulerBacklogTimeout", "1s")
-        // They go though they have shuffled rows and trained parts.
+        // Executors are released although they hold shuffled rows and trained parts.
         .config("spark.dynamicAllocation.executorIdleTimeout", "1s")
         .config("spark.dynamicAllocation.cachedExecutorIdleTimeout", "1s")
         .config("spark.dynamicAllocation.shuffleTracking.timeout", "1s")
@@ -131,7 +131,7 @@ final class TrainingOnClusterTest {
   @Test
   void executorsThatComeAndGoChangeNothing() throws Exception {
     try (SparkSession spark = allocating()) {
-      awaitNoExecutors(); // those of a session before take a moment to end
+      awaitNoExecutors(); // those of an earlier session take a moment to end
       assertAsInOneProcess(
           spark, classifier().setMaxIter(30).setOptimizer("adam").setStepSize(0.02));
       awaitNoExecutors();
@@ -160,7 +160,7 @@ final class TrainingOnClusterTest {
     try (SparkSession spark = speculating()) {
       spark.sparkContext().addSparkListener(killer);
       assertAsInOneProcess(spark, asked.setMaxIter(EPOCHS_OF_LONG_TASKS));
-    } // which reports all events to the listener
+    } // closing it reports all events to the listener
     assertEquals(Set.of(Doing.values()), killer.victims.keySet());
     for (Doing doing : Doing.values()) {
       Task victim = killer.victims.get(doing);
@@ -181,9 +181,9 @@ final class TrainingOnClusterTest {
   private record Task(int stage, int partition, long id) {}
 
   /**
-   * Kills three executors: that which is the first to have sent the rows of a partition, while
-   * others are still to be sent; one that trains the class level; and one that trains classes. A
-   * task trains if a heartbeat of its executor reports that it has read all of its rows.
+   * Kills three executors: the first one to have sent the rows of a partition, while others are
+   * still to be sent; one that trains the class level; and one that trains classes. A task trains
+   * if a heartbeat of its executor reports that it has read all of its rows.
    */
   private static final class Killer extends SparkListener {
     private static final String READ = "internal.metrics.shuffle.read.recordsRead";

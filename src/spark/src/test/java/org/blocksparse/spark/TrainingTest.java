@@ -44,7 +44,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** The file of a model that Spark has trained is that of one process, byte by byte. */
+/** The file of a model that Spark trained equals that of one process, byte by byte. */
 final class TrainingTest {
   private static final int FEATURES = 12;
   private static final int LABELS = 103; // in 9 classes of up to 12
@@ -87,7 +87,7 @@ final class TrainingTest {
     return ClassAssignment.contiguous(LABELS, CLASSES);
   }
 
-  /** The model of one process, given the classes that were used. */
+  /** Returns the model of one process, with the classes that were used. */
   private Path expected(HierarchicalSoftmaxClassifier asked) throws IOException {
     Path file = folder.resolve("one process");
     OneProcess.save(asked, weightedOrNot(asked), contiguous(), file);
@@ -136,7 +136,7 @@ final class TrainingTest {
     assertSame(expected, asked.fit(rows));
   }
 
-  /** Without a column of weights all are 1, also in the hash. */
+  /** Without a column of weights all weights are 1, also in the hash. */
   private static List<Example> weightedOrNot(HierarchicalSoftmaxClassifier asked) {
     return asked.isSet(asked.weightCol()) ? EXAMPLES : OneProcess.unweighted(EXAMPLES);
   }
@@ -187,7 +187,7 @@ final class TrainingTest {
     assertTrainingGoesOn(rule, OneProcess.unweighted(EXAMPLES));
   }
 
-  /** By another optimizer, which changes nothing: what the one before has kept is not forgotten. */
+  /** The optimizer is another one, but changes nothing: the previous state is kept. */
   @Test
   void trainingGoesOnWithRowsOfWhichNoneCounts() throws IOException {
     assertTrainingGoesOn(
@@ -253,7 +253,7 @@ final class TrainingTest {
     assertTrue(e.getMessage().startsWith("initialModel: its labels have no names"), e.getMessage());
   }
 
-  /** The schema would promise numbers, but the model says names. */
+  /** The schema promises numbers, but the model has names. */
   @Test
   void numbersDoNotGoOnWithAModelWhoseLabelsHaveNames() throws IOException {
     Path named = Models.save(folder.resolve("named"), true);
@@ -360,7 +360,7 @@ final class TrainingTest {
         "classes: expected at most as many as labels, 103, but was 104");
   }
 
-  /** It is read by tasks alone, into memory. */
+  /** Only tasks read the state, into memory. */
   @Test
   void optimizerStateThatIsNoneIsToldAsTheModels() throws IOException {
     Path saved = folder.resolve("state");
@@ -376,7 +376,10 @@ final class TrainingTest {
         "initialModel: " + bad + ": ");
   }
 
-  /** Spark's own reader makes whatever class the metadata name, as this, which makes a file. */
+  /**
+   * Spark's own reader instantiates any class in the metadata, such as this one, which creates a
+   * file.
+   */
   @Test
   void nothingIsMadeOfMetadataButAnEstimator() throws IOException {
     Path saved = folder.resolve("estimator of others");
@@ -442,7 +445,7 @@ final class TrainingTest {
     assertEquals(3, spark.range(3).count());
   }
 
-  /** The first row, too, which otherwise gives the number of features. */
+  /** The first row is checked, too, which otherwise gives the number of features. */
   @Test
   void nullFeaturesAreToldOfTheirRow() {
     for (int row : new int[] {0, 1, EXAMPLES.size() - 1}) {
@@ -505,7 +508,7 @@ final class TrainingTest {
     assertSame(expected(asked), (HierarchicalSoftmaxClassificationModel) fitted.stages()[0]);
   }
 
-  /** Which is how Spark Connect knows what it may be asked for. */
+  /** Spark Connect finds its estimators as services. */
   @Test
   void theEstimatorIsFoundAsAService() {
     assertTrue(

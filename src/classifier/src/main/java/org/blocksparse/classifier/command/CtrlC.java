@@ -16,7 +16,7 @@ final class CtrlC implements AutoCloseable {
   private volatile boolean pressed;
 
   /**
-   * Waits for it.
+   * Starts to wait.
    *
    * @param answer what is done at once where the program does not end at once
    */
@@ -26,11 +26,11 @@ final class CtrlC implements AutoCloseable {
     Runtime.getRuntime().addShutdownHook(hook);
   }
 
-  /** Called by the JVM when Ctrl-C is pressed: it ends when this returns. */
+  /** Handles Ctrl-C: the JVM calls it and ends when it returns. */
   void press() {
     boolean waits = isWorthIt.getAsBoolean();
     if (waits) {
-      answer.run(); // before others see it, and end
+      answer.run(); // before other threads notice, and end
     }
     pressed = true;
     if (!waits) {
@@ -53,7 +53,7 @@ final class CtrlC implements AutoCloseable {
     try {
       Runtime.getRuntime().removeShutdownHook(hook);
     } catch (IllegalStateException e) {
-      pressed = true; // it was pressed, and the program ends now
+      pressed = true; // it was pressed, and the program is ending
     }
   }
 }

@@ -11,7 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import org.blocksparse.classifier.examples.InvalidInputException;
 
-/** Entries of the model card that only the command knows: the date, and the files. */
+/** Entries of the model card that only the command has: the date, and the files. */
 final class DataCard {
   private final Map<String, String> entries = new LinkedHashMap<>();
 

@@ -28,7 +28,7 @@ final class FastText {
    * A subcommand.
    *
    * @param arguments after its name
-   * @param here the same in this command; empty if there is none
+   * @param here its equivalent in this command; empty if there is none
    * @param remark may be empty
    */
   private record Subcommand(String name, String arguments, String here, String remark) {}
@@ -38,7 +38,7 @@ final class FastText {
    *
    * @param value the name of its value, in upper case; a value, in lower case; empty if it takes
    *     none
-   * @param here the same in this command, with the name of the value; empty if there is none
+   * @param here its equivalent in this command, with the name of the value; empty if there is none
    * @param remark may be empty
    */
   private record Option(String name, String value, String here, String remark) {
@@ -237,17 +237,17 @@ final class FastText {
     return "fastText's " + name + " is here: " + Launcher.command() + " " + words;
   }
 
-  /** The options of a line. */
+  /** The translation of the options of a line. */
   private static final class Translation {
     private final List<String> ours = new ArrayList<>();
     private final List<String> remarks = new ArrayList<>();
     private Optional<String> input = Optional.empty();
     private Optional<String> output = Optional.empty();
 
-    /** True if there was an option of fastText. */
+    /** Whether an option of fastText was found. */
     private boolean translated;
 
-    /** The shortest and longest characters in a row; empty if not given. */
+    /** The shortest and the longest character n-gram; empty if not given. */
     private Optional<String> shortest = Optional.empty();
 
     private Optional<String> longest = Optional.empty();

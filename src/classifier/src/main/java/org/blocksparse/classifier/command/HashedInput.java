@@ -19,7 +19,7 @@ final class HashedInput extends FilterInputStream {
     try {
       digest = MessageDigest.getInstance("SHA-256");
     } catch (NoSuchAlgorithmException e) {
-      throw new AssertionError(e); // every Java has it
+      throw new AssertionError(e); // every Java has this algorithm
     }
   }
 

@@ -14,25 +14,25 @@ import org.blocksparse.classifier.examples.ExampleReader;
 import org.blocksparse.classifier.examples.InvalidInputException;
 
 /**
- * Examples that are read from a file or a pipe. Tells how far it is while it is read, and at the
- * end how many lines were left out, and whether there are as many as the header states.
+ * Examples that are read from a file or a pipe. Shows the progress of reading, and at the end
+ * prints the number of skipped lines, and whether the header's number is right.
  */
 final class Input implements AutoCloseable {
-  private static final int LINES_BETWEEN_LOOKS = 64; // at the clock
+  private static final int LINES_BETWEEN_LOOKS = 64; // between two readings of the clock
 
   private final String name;
   private final String labelPrefix;
   private final ExampleReader reader;
 
-  /** Tells where in the file reading is; null if that is not known. */
+  /** The position of reading in the file; null if unknown. */
   private final FileChannel file;
 
-  /** The hashed bytes below the reader; null if what is read is not hashed. */
+  /** The hashed bytes below the reader; null if the input is not hashed. */
   private final HashedInput hashed;
 
   private final PrintWriter err;
 
-  /** Null: no progress is shown. */
+  /** The shown progress; null if none is shown. */
   private final ProgressLine progress;
 
   private long lines;
@@ -69,13 +69,13 @@ final class Input implements AutoCloseable {
     this.progress = task == null ? null : new ProgressLine(task, total, err);
   }
 
-  /** Has this drop labels, where they do not matter; returns this. */
+  /** Drops labels, where they do not matter. Returns this. */
   Input withoutLabels() {
     reader.withoutLabels();
     return this;
   }
 
-  /** Goes to the next line; false at the end. */
+  /** Goes to the next line. Returns false at the end. */
   boolean nextLine() throws IOException {
     if (!reader.nextLine()) {
       end();
@@ -97,7 +97,7 @@ final class Input implements AutoCloseable {
   }
 
   /**
-   * Refuses what nothing can be learned from, or measured by.
+   * Rejects input without labels to learn or measure.
    *
    * @throws InvalidInputException if no example has a label of those that were read
    */
@@ -149,7 +149,10 @@ final class Input implements AutoCloseable {
     return reader.example();
   }
 
-  /** All that follow. An {@link IOException} is wrapped in an {@link UncheckedIOException}. */
+  /**
+   * Returns all following examples. An {@link IOException} is wrapped in an {@link
+   * UncheckedIOException}.
+   */
   Stream<Example> examples() {
     return Stream.iterate(nextUnchecked(), Optional::isPresent, last -> nextUnchecked())
         .map(Optional::get);
@@ -179,7 +182,7 @@ final class Input implements AutoCloseable {
     reader.close();
   }
 
-  /** Says what there is to say of all lines. */
+  /** Prints the summary of all lines. */
   private void end() {
     if (ended) {
       return;

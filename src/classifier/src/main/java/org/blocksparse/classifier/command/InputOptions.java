@@ -122,7 +122,7 @@ final class InputOptions {
     return model.takesText() && format.forFile(file).records().isPresent();
   }
 
-  /** Opens a file to train, from a model if there is one, and hashes what is read. */
+  /** Opens a file to train, from a model if there is one, and hashes the input. */
   Input openToTrain(String file, String task, Optional<Classifier> model, PrintWriter err)
       throws IOException {
     return model.isPresent()
@@ -131,7 +131,7 @@ final class InputOptions {
   }
 
   /**
-   * Refuses options of columns where a file has none.
+   * Rejects options of columns for a file without columns.
    *
    * @throws InvalidInputException if one is set
    */
@@ -157,7 +157,7 @@ final class InputOptions {
     }
   }
 
-  /** These options as words of a command that reads a file of the same kind. */
+  /** Returns these options as words of a command that reads a file of the same kind. */
   String words() {
     Map<String, String> given = new LinkedHashMap<>();
     given.put("--format", format.records().isPresent() ? lowerCase(format) : null);
@@ -215,7 +215,7 @@ final class InputOptions {
       throws IOException {
     try {
       return opened(file, task, as, prefix, hashing, err);
-    } catch (IllegalArgumentException e) { // the prefix is none
+    } catch (IllegalArgumentException e) { // the prefix is invalid
       throw OptionName.in(e);
     }
   }

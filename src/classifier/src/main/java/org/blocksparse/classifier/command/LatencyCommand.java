@@ -32,7 +32,7 @@ import picocli.CommandLine.Parameters;
     sortOptions = false,
     usageHelpWidth = 100)
 final class LatencyCommand implements Callable<Integer> {
-  /** The compiler needs about as much. */
+  /** The warm-up, about as long as the compiler needs. */
   private static final double WARM_UP_SECONDS = 2;
 
   private static final int MOST_EXAMPLES = 100_000;
@@ -112,7 +112,7 @@ final class LatencyCommand implements Callable<Integer> {
       return all.sorted().toArray();
     } catch (ExecutionException e) {
       if (e.getCause() instanceof RuntimeException cause) {
-        throw cause; // as that the name of a label is not UTF-8
+        throw cause; // such as a label whose name is not UTF-8
       }
       if (e.getCause() instanceof Error cause) {
         throw cause;

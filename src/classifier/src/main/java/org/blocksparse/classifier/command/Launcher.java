@@ -23,13 +23,13 @@ final class Launcher {
     return isJar ? "java -jar " + word(classPath) : "java -cp ... " + Main.class.getName();
   }
 
-  /** One word of a shell, in which nothing means anything else. */
+  /** Returns a value as one word of a shell, without special characters. */
   static String word(Object value) {
     String text = value.toString();
     if (PLAIN.matcher(text).matches()) {
       return text;
     }
-    boolean isWindows = File.separatorChar == '\\'; // no name has a quotation mark there
+    boolean isWindows = File.separatorChar == '\\'; // file names have no quotation mark there
     return isWindows ? '"' + text + '"' : "'" + text.replace("'", "'\\''") + "'";
   }
 }

@@ -26,11 +26,11 @@ final class LearningCurve {
   private LearningCurve() {}
 
   /**
-   * Loss, and what was measured by validation if there was any, by epoch. An old picture stays
+   * Draws the loss, and the validation metrics if there are any, by epoch. An old picture stays
    * unless this succeeds.
    */
   static void draw(List<LearningPoint> points, Path png) throws IOException {
-    ImageIO.setUseCache(false); // a file of it cannot be had any more when Ctrl-C was pressed
+    ImageIO.setUseCache(false); // its file cannot be created any more after Ctrl-C
     ByteArrayOutputStream picture = new ByteArrayOutputStream();
     BitmapEncoder.saveBitmap(chart(points), picture, BitmapFormat.PNG);
     AtomicFile.write(png, channel -> picture.writeTo(Channels.newOutputStream(channel)));

@@ -51,13 +51,13 @@ public final class Main implements Callable<Integer> {
           ExportCommand.class,
           NextItemCommand.class);
 
-  /** Advice to programs, of which a user of this can do nothing. */
+  /** Matches advice to programmers, which users of the command cannot follow. */
   private static final Pattern CLOSING_OTHERS = Pattern.compile(": close those .*");
 
-  /** Letters of numbers that only Java has. */
+  /** Matches letters of numbers that only Java has. */
   private static final Pattern OF_JAVA = Pattern.compile("[dDfF]$|[xX]");
 
-  /** The beginning of messages about memory off the heap; those of the heap are many. */
+  /** The beginning of messages about native memory; those about the heap vary. */
   private static final String OF_NATIVE_MEMORY = "cannot allocate ";
 
   @Option(
@@ -65,11 +65,11 @@ public final class Main implements Callable<Integer> {
       usageHelp = true,
       scope = ScopeType.INHERIT,
       description = "Print this help and exit.")
-  @SuppressWarnings("UnusedVariable") // picocli acts on it
+  @SuppressWarnings("UnusedVariable") // picocli reads it
   private boolean help;
 
   @Option(names = "--version", versionHelp = true, description = "Print the version and exit.")
-  @SuppressWarnings("UnusedVariable") // picocli acts on it
+  @SuppressWarnings("UnusedVariable") // picocli reads it
   private boolean version;
 
   @Mixin private Streams streams;
@@ -77,11 +77,11 @@ public final class Main implements Callable<Integer> {
   private Main() {}
 
   /**
-   * Exits with 0; with 2 and one line on standard error if the input is of no use; with 1 if the
+   * Exits with 0; with 2 and one line on standard error if the input is invalid; with 1 if the
    * machine has too little memory or cannot load the native library.
    */
   public static void main(String[] args) {
-    Locale.setDefault(Locale.ROOT); // what is printed is English, its numbers included
+    Locale.setDefault(Locale.ROOT); // output is English, including its numbers
     int code;
     try {
       Charset charset = Terminal.charset();
@@ -118,7 +118,7 @@ public final class Main implements Callable<Integer> {
     return message.toString();
   }
 
-  /** A message of the library without what is for programs alone. */
+  /** Returns a message of the library without the advice to programmers. */
   static String toUsers(String message) {
     return CLOSING_OTHERS.matcher(message).replaceFirst("");
   }
@@ -137,7 +137,7 @@ public final class Main implements Callable<Integer> {
             .toList();
     (named.isEmpty() ? COMMANDS : named).forEach(line::addSubcommand);
     return line.setCaseInsensitiveEnumValuesAllowed(true)
-        .setExpandAtFiles(false) // what begins with @ is a name or a prefix, and no file of options
+        .setExpandAtFiles(false) // a word with @ is a name or a prefix, not a file of options
         .registerConverter(Path.class, Main::path)
         .registerConverter(Double.class, Main::number)
         .registerConverter(ValidationMetric.class, Main::metric)
@@ -165,7 +165,7 @@ public final class Main implements Callable<Integer> {
                 .orElse("; --help lists all"));
   }
 
-  /** The message for one argument more than a command takes. */
+  /** Returns the message for one argument more than a command takes. */
   private static String tooMany(CommandLine command, String word) {
     List<String> taken =
         command.getCommandSpec().positionalParameters().stream()
@@ -186,19 +186,19 @@ public final class Main implements Callable<Integer> {
   }
 
   private static Path path(String name) {
-    if (name.isEmpty()) { // which would be the folder of this process
+    if (name.isEmpty()) { // an empty name would be the folder of this process
       throw new CommandLine.TypeConversionException("expected the name of a file but was empty");
     }
     return Path.of(name);
   }
 
-  /** A number without what only Java writes, as 7d or 0x1p3. */
+  /** Parses a number, without forms that only Java has, such as 7d or 0x1p3. */
   private static double number(String text) {
     if (!OF_JAVA.matcher(text).find()) {
       try {
         return Double.parseDouble(text);
       } catch (NumberFormatException e) {
-        // Refused below.
+        // Rejected below.
       }
     }
     throw new CommandLine.TypeConversionException("expected a number but was '" + text + "'");
@@ -221,7 +221,7 @@ public final class Main implements Callable<Integer> {
     return ExitCode.USAGE;
   }
 
-  /** Runs a subcommand; its output is written, or the exit code reports that it is not. */
+  /** Runs a subcommand. If its output cannot be written, the exit code reports that. */
   static int run(CommandLine command, String... args) {
     List<String> answer = FastText.answer(List.of(args), word -> takesValue(command, word));
     if (!answer.isEmpty()) {
@@ -248,7 +248,7 @@ public final class Main implements Callable<Integer> {
   }
 
   /**
-   * Tells what is wrong, in one line. Gives the exit code.
+   * Prints an error in one line. Returns the exit code.
    *
    * @throws Exception the same, if it is not the user's to mend, but a mistake of ours
    */
@@ -263,7 +263,7 @@ public final class Main implements Callable<Integer> {
     if (e instanceof AccessDeniedException) {
       return "no permission for " + e.getMessage();
     }
-    boolean isOfAFile = // a mapped one, which is not read before it is used
+    boolean isOfAFile = // a mapped one, which is read when it is used
         e instanceof IllegalStateException && e.getCause() instanceof CharacterCodingException;
     if (isOfAFile
         || e instanceof InvalidInputException
@@ -277,7 +277,7 @@ public final class Main implements Callable<Integer> {
     throw e;
   }
 
-  /** The version of the jar. */
+  /** Provides the version of the jar. */
   static final class Version implements CommandLine.IVersionProvider {
     @Override
     public String[] getVersion() {

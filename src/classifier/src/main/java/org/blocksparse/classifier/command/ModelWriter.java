@@ -5,7 +5,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** Saves a trained model: elsewhere, if it cannot be where it should. */
+/** Saves a trained model; in the temporary folder if its place cannot be written. */
 interface ModelWriter {
   /** Writes the model to a file. */
   void write(Path file) throws IOException;
@@ -32,7 +32,7 @@ interface ModelWriter {
   }
 
   private static Path saveElsewhere(ModelWriter model) throws IOException {
-    Path file = Files.createTempFile("model-", ""); // whatever the other's name, there is room
+    Path file = Files.createTempFile("model-", ""); // this name is short enough for any folder
     try {
       model.write(file);
       return file;

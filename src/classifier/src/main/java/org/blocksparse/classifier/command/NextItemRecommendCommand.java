@@ -133,7 +133,10 @@ final class NextItemRecommendCommand implements Callable<Integer> {
     }
   }
 
-  /** Reports names of a filter that the model does not know, and rejects them if all are. */
+  /**
+   * Reports names of a filter that the model does not know, and rejects the filter if it has no
+   * others.
+   */
   private void requireKnown(Set<String> names, NextItem items) {
     String option = only != null ? "--only" : "--without";
     Path from = only != null ? only : without;

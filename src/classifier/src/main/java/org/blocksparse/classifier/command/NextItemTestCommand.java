@@ -128,7 +128,7 @@ final class NextItemTestCommand implements Callable<Integer> {
     Set<String> history = new HashSet<>();
     Sequence before = null;
     for (Sequence sequence : judged) {
-      // Each sequence of a session begins with the one before in a test by time.
+      // In a test by time, each sequence of a session begins with the one before.
       boolean isSameSession =
           before != null
               && ItemList.of(before.items()).isBeginningOf(ItemList.of(sequence.items()));

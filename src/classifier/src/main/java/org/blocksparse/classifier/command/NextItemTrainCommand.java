@@ -147,7 +147,7 @@ final class NextItemTrainCommand implements Callable<Integer> {
       try (log) {
         train(log, ctrlC);
       } catch (Exception e) {
-        // The report is here, since after this the program ends if Ctrl-C was pressed.
+        // The error is reported here, since the program ends after this if Ctrl-C was pressed.
         return Main.refuse(streams.command(), e);
       }
       return ExitCode.OK;
@@ -203,7 +203,7 @@ final class NextItemTrainCommand implements Callable<Integer> {
     return texts;
   }
 
-  /** Null: a user has one sequence. */
+  /** Returns the gap; null if a user has one sequence. */
   private Duration sessionGap() {
     if (sessionGap == null) {
       return null;
@@ -234,7 +234,7 @@ final class NextItemTrainCommand implements Callable<Integer> {
     out.flush();
   }
 
-  /** Options by the names that they have here, where one is refused. */
+  /** Returns the options; errors name them as the command does. */
   private NextItemOptions options(TrainingLog log, CtrlC ctrlC) throws IOException {
     try {
       NextItemOptions options = NextItemOptions.defaults().withLearning(learning(log, ctrlC));

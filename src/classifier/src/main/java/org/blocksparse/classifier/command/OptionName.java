@@ -11,16 +11,18 @@ import org.blocksparse.classifier.training.TrainingOptions;
 
 /** Maps names of options in Java to those of the command. */
 final class OptionName {
-  /** The beginning of a message of {@link TrainingOptions}: the name of an option in Java. */
+  /**
+   * Matches the beginning of a message of {@link TrainingOptions}: the name of an option in Java.
+   */
   private static final Pattern OF_JAVA = Pattern.compile("^([a-z][A-Za-z]*): expected ");
 
   private static final Pattern CAPITAL = Pattern.compile("[A-Z]");
 
-  /** Options with another name than in Java. */
+  /** The options with another name than in Java. */
   private static final Map<String, String> OTHERS =
       Map.of("initialModel", "--from", "tuning", "--tune", "workers", "--threads");
 
-  /** Terms of Java in the advice of messages, and options of the command that mean the same. */
+  /** Java terms in the advice of messages, and the equivalent options of the command. */
   private static final Map<String, String> OF_ADVICE =
       Map.ofEntries(
           entry("labelPrefix", "--label-prefix"),

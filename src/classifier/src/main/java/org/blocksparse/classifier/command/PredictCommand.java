@@ -117,7 +117,7 @@ final class PredictCommand implements Callable<Integer> {
           "--none: expected no --coverage as well, whose sets are of known labels");
     }
     PrintWriter out = streams.out();
-    String task = Terminal.isThere() ? null : "predicting"; // there the answers tell
+    String task = Terminal.isThere() ? null : "predicting"; // there, the answers show the progress
     try (Classifier classifier = model.load();
         Input examples = input.open(file, task, classifier, streams.err()).withoutLabels()) {
       if (coverage != null) {
@@ -139,7 +139,7 @@ final class PredictCommand implements Callable<Integer> {
             answer(classifier, waiting, out);
           }
         }
-      } finally { // a line that ends the reading takes no answer from those before it
+      } finally { // a line that ends the reading does not suppress earlier answers
         answer(classifier, waiting, out);
       }
     }
@@ -165,7 +165,7 @@ final class PredictCommand implements Callable<Integer> {
         .orElseGet(() -> isBest ? classifier.threshold().orElse(0) : 0);
   }
 
-  /** Answers lines; those without an example by empty ones. */
+  /** Answers lines; a line without an example gets an empty answer. */
   private void answer(Classifier classifier, List<Optional<Example>> waiting, PrintWriter out)
       throws IOException {
     List<Example> examples = waiting.stream().flatMap(Optional::stream).toList();
@@ -213,17 +213,18 @@ final class PredictCommand implements Callable<Integer> {
   }
 
   private static String signed(double number) {
-    double rounded = Math.rint(100 * number) / 100 + 0.0; // no -0
+    double rounded = Math.rint(100 * number) / 100 + 0.0; // avoids -0
     return String.format(Locale.ROOT, " %+.2f", rounded);
   }
 
   /**
-   * Prints six decimals, rounded down: a label reaches the threshold that its printed probability
-   * is. {@link String#format} takes longer than to predict.
+   * Prints six decimals, rounded down, so that a label reaches its own printed probability as a
+   * threshold. {@link String#format} takes longer than the prediction.
    */
   static void addProbability(double probability, StringBuilder line) {
     long millionths = (long) (probability * MILLION);
-    millionths -= (double) millionths / MILLION > probability ? 1 : 0; // the product was rounded
+    millionths -=
+        (double) millionths / MILLION > probability ? 1 : 0; // corrects the rounded product
     line.append(millionths / MILLION).append('.');
     line.append(Long.toString(MILLION + millionths % MILLION), 1, DECIMALS + 1);
   }

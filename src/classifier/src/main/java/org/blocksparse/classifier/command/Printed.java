@@ -2,13 +2,13 @@
 package org.blocksparse.classifier.command;
 
 /**
- * Names of labels and facts of a model as they are printed: each on one line, in one column, and
- * with nothing that a terminal obeys. A model may come from anybody.
+ * Escapes names of labels and facts of a model for printing: each stays on one line, in one column,
+ * and without control characters. A model may come from anybody.
  */
 final class Printed {
   private Printed() {}
 
-  /** The letter after a backslash in an escape. */
+  /** The letters after a backslash in escapes. */
   private static final String OF_ESCAPES = "nrtu\\";
 
   /**

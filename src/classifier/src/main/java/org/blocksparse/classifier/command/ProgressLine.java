@@ -14,14 +14,15 @@ import java.util.function.Supplier;
  * between lines that this command prints.
  */
 final class ProgressLine implements AutoCloseable {
-  /** The mark, in place of a total, of work whose amount is not known. */
+  /** Stands for the total of work whose amount is unknown. */
   static final long UNKNOWN = -1;
 
   private static final long LINE_INTERVAL = TimeUnit.SECONDS.toNanos(10);
   private static final long BAR_INTERVAL = TimeUnit.MILLISECONDS.toNanos(200);
   private static final long MARK_INTERVAL = TimeUnit.SECONDS.toNanos(5);
   private static final int BAR_LENGTH = 16;
-  private static final int MANY = 100; // of seconds or minutes, before hours are better to read
+  private static final int MANY =
+      100; // of seconds or minutes, from which on the next larger unit is easier to read
   private static final int SIXTY = 60;
 
   private final String task;
@@ -35,8 +36,9 @@ final class ProgressLine implements AutoCloseable {
   private boolean mayEndEarly;
 
   /**
-   * Marks between which the rate is measured: the time left depends on the latter half of the work
-   * so far. What precedes the first report is preparation, and the first steps of a JVM are slow.
+   * The marks between which the rate is measured: the time left depends on the latter half of the
+   * work so far. Before the first report there is preparation, and the first steps of a JVM are
+   * slow.
    */
   private Mark first;
 
@@ -45,11 +47,11 @@ final class ProgressLine implements AutoCloseable {
 
   private record Mark(long time, long done) {}
 
-  /** The length of the line on the terminal. */
+  /** The number of characters on the terminal's line. */
   private int shown;
 
   /**
-   * Begins.
+   * Starts the display.
    *
    * @param total how much there is to do, or {@link #UNKNOWN}
    */
@@ -78,7 +80,7 @@ final class ProgressLine implements AutoCloseable {
     return this;
   }
 
-  /** Seconds since it began. */
+  /** Returns the seconds since the start. */
   double seconds() {
     return (clock.getAsLong() - began) * 1e-9;
   }
@@ -142,7 +144,7 @@ final class ProgressLine implements AutoCloseable {
     return (mayEndEarly ? ", at most " : ", ") + time + " left";
   }
 
-  /** Makes room on the terminal for a line that stays. */
+  /** Clears the terminal's line for output that stays. */
   void clear() {
     if (shown > 0) {
       err.print("\r" + " ".repeat(shown) + "\r");

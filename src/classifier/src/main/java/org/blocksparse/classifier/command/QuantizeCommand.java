@@ -30,7 +30,7 @@ import picocli.CommandLine.Parameters;
 final class QuantizeCommand implements Callable<Integer> {
   private static final double PERCENT = 100;
 
-  /** The choices. */
+  /** The types to choose from. */
   private enum Type {
     FLOAT16(ElementType.FLOAT16),
     BFLOAT16(ElementType.BFLOAT16),

@@ -34,7 +34,7 @@ final class RunOptions {
     return seed;
   }
 
-  /** Null: the default. */
+  /** Returns the date; null for the default. */
   String date() {
     return date;
   }

@@ -9,9 +9,9 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
 
 /** The streams to which a command writes. */
-@Command // for picocli, which asks for some annotation of a mixin
+@Command // picocli requires some annotation of a mixin
 final class Streams {
-  /** The message if output is lost: the disk is full, or a reader is gone. */
+  /** The message if output is lost: the disk is full, or a reader has ended. */
   static final String CLOSED = "standard output is closed, or cannot be written";
 
   @Spec(Spec.Target.MIXEE)
@@ -21,12 +21,12 @@ final class Streams {
     return spec.commandLine();
   }
 
-  /** Standard output: not there before it is flushed. */
+  /** Returns standard output, which must be flushed. */
   PrintWriter out() {
     return command().getOut();
   }
 
-  /** Standard error. */
+  /** Returns standard error. */
   PrintWriter err() {
     return command().getErr();
   }

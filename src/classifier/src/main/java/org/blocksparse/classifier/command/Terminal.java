@@ -15,15 +15,15 @@ final class Terminal {
     return isThere() ? System.console().charset() : UTF_8;
   }
 
-  /** Whether both input and output are one. */
-  @SuppressWarnings("SystemConsoleNull") // what that warns of is asked next
+  /** Returns whether both input and output are a terminal. */
+  @SuppressWarnings("SystemConsoleNull") // the next call covers the warning
   static boolean isThere() {
     Console console = System.console();
     if (console == null) {
       return false;
     }
     try {
-      // JDK 22 to 24 have a console for pipes as well, which says so.
+      // JDK 22 to 24 have a console for pipes as well, which reports that.
       return (boolean) Console.class.getMethod("isTerminal").invoke(console);
     } catch (NoSuchMethodException e) { // before JDK 22
       return true;

@@ -90,7 +90,7 @@ final class TestCommand implements Callable<Integer> {
 
   @Mixin private Streams streams;
 
-  /** The threshold where a label is as likely as not. */
+  /** The threshold at which a label is as likely as not. */
   private static final double EVEN = 0.5;
 
   private long withUnknownLabels;

@@ -30,7 +30,7 @@ record Threshold(OptionalDouble number) {
         return new Threshold(OptionalDouble.of(number));
       }
     } catch (NumberFormatException e) {
-      // It is refused below, as a number outside the range.
+      // It is rejected below, as a number outside the range.
     }
     throw new InvalidInputException(
         String.format(

@@ -256,14 +256,14 @@ final class TrainCommand implements Callable<Integer> {
 
   private final DataCard card = new DataCard();
 
-  /** Null: there are none. */
+  /** The pretrained vectors; null if there are none. */
   private FastTextVectors vectors;
 
   @Override
   public Integer call() throws Exception {
     requireNoOptionInVain();
     card.putDate(run.date());
-    // Hours of training must not be lost to a folder that is not there.
+    // A missing folder is reported before hours of training are lost.
     List<Path> examples = new ArrayList<>(InputOptions.files(file, validation, labelTexts));
     Stream.of(from, pretrained).filter(Objects::nonNull).forEach(examples::add);
     WritableFile.require("--output", output, examples);
@@ -319,7 +319,7 @@ final class TrainCommand implements Callable<Integer> {
       try (log) {
         train(Optional.ofNullable(initial), log, ctrlC, png);
       } catch (Exception e) {
-        // The report is here, since after this the program ends if Ctrl-C was pressed.
+        // The error is reported here, since the program ends after this if Ctrl-C was pressed.
         return Main.refuse(streams.command(), e);
       }
       return ExitCode.OK;
@@ -364,7 +364,7 @@ final class TrainCommand implements Callable<Integer> {
         "--min-count: expected no --shared-rows as well, with which nothing is left out");
   }
 
-  /** Returns an empty line; where examples are learned, it has nothing to learn. */
+  /** Returns whether an example is an empty line, from which nothing can be learned. */
   private static boolean isBlank(Example example) {
     return example.isText() && example.labels().isEmpty() && example.text().isBlank();
   }
@@ -394,7 +394,7 @@ final class TrainCommand implements Callable<Integer> {
         "--shared-rows: expected no --label-texts as well, which need rows of words");
   }
 
-  /** Options that shape a new model are refused with an initial one. */
+  /** Rejects options that shape a new model if there is an initial one. */
   private void requireNothingOfANewModel() {
     Map<String, Boolean> given = new LinkedHashMap<>();
     given.put("--pretrained", pretrained != null);
@@ -414,7 +414,7 @@ final class TrainCommand implements Callable<Integer> {
                 option + ": expected no --from as well, whose model has it"));
   }
 
-  /** Options of an embedding are refused without one. */
+  /** Rejects options of an embedding if there is none. */
   private void requireNothingOfAnEmbedding(String withoutOne) {
     Map<String, Boolean> given = new LinkedHashMap<>();
     given.put("--label-tree", labelTree);
@@ -473,12 +473,12 @@ final class TrainCommand implements Callable<Integer> {
     try {
       return Training.train(examples.examples().peek(log::read).peek(this::requireText), described);
     } catch (IllegalArgumentException e) {
-      examples.requireLabels(); // where there is none, this says more
+      examples.requireLabels(); // without labels, this message is clearer
       throw OptionName.in(e);
     }
   }
 
-  /** Options for texts mean nothing to features. */
+  /** Rejects options for texts if the examples have features. */
   private void requireText(Example example) {
     refuse(
         wordNgrams != null && !example.isText(),
@@ -497,12 +497,15 @@ final class TrainCommand implements Callable<Integer> {
         "--label-prefix: expected texts, but the examples have features");
   }
 
-  /** Saves what was trained. */
+  /** Saves a trained model. */
   static void save(Classifier classifier, Path file) throws IOException {
     ModelWriter.save(to -> classifier.save(to, typeToSave(classifier)), file);
   }
 
-  /** Models with a linear head, which no training continues, are small at once. */
+  /**
+   * Returns the type to save: models with a linear head, which no training continues, are made
+   * small at once.
+   */
   private static ElementType typeToSave(Classifier classifier) {
     return switch (classifier.head()) {
       case EMBEDDING -> classifier.weightType();
@@ -511,7 +514,7 @@ final class TrainCommand implements Callable<Integer> {
     };
   }
 
-  /** Options by the names that they have here, where one is refused. */
+  /** Returns the options; errors name them as the command does. */
   private TrainingOptions options(Optional<Classifier> initial) throws IOException {
     try {
       return chosen(initial);
@@ -599,7 +602,10 @@ final class TrainCommand implements Callable<Integer> {
     try {
       LearningCurve.draw(log.points(), png);
       streams.out().printf("%s: the learning curve%n", png);
-    } catch (IOException | RuntimeException | LinkageError | InternalError e) { // no font, say
+    } catch (IOException
+        | RuntimeException
+        | LinkageError
+        | InternalError e) { // a missing font, for example
       streams.err().printf("No chart: %s%n", e);
       streams.err().flush();
     }

@@ -30,15 +30,15 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   private long began;
   private double secondsOfReading;
 
-  /** Null: no options are searched. */
+  /** The progress of the search; null if no options are searched. */
   private ProgressLine tuning;
 
   private int trials;
 
-  /** Null: the model is not being measured. */
+  /** The progress of measuring; null if the model is not being measured. */
   private ProgressLine measuring;
 
-  /** Null: no linear head is being trained. */
+  /** The progress of the linear head; null if none is being trained. */
   private ProgressLine linear;
 
   private double averageLoss = Double.NaN;
@@ -73,12 +73,12 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     return log;
   }
 
-  /** Begins the reading of the examples that are learned from. */
+  /** Begins the reading of the training examples. */
   void beginReading() {
     began = System.nanoTime();
   }
 
-  /** Sees an example while it is read. */
+  /** Counts an example while it is read. */
   void read(Example example) {
     withoutLabels += example.labels().isEmpty() ? 1 : 0;
   }
@@ -147,8 +147,8 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
           hasSeveralTrainings ? " in each training" : "");
     }
     out.flush();
-    // Garbage of reading would lie beside the table, which is not on the heap and moves no
-    // collector to look; the heap gives most of it back here.
+    // The garbage of reading would remain beside the native table, whose allocation triggers no
+    // collection; this returns most of it.
     System.gc();
     progress = new ProgressLine("training", (long) epochs * count, err);
     if (isBesideLinear || hasSeveralTrainings) {
@@ -270,7 +270,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     close();
     out.printf("epoch %d: loss %.3f", point.epoch(), point.loss());
     if (!Double.isNaN(point.precision())) {
-      progress.mayEndEarly(); // if the following epochs are no better
+      progress.mayEndEarly(); // if later epochs are not better
       out.printf(", P@1 on validation %.3f, nDCG@%d %.3f", point.precision(), cutoff, point.ndcg());
       if (!Double.isNaN(point.f1())) {
         out.printf(", F1 %.3f", point.f1());
@@ -314,7 +314,7 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     return points;
   }
 
-  /** Leaves no line on the terminal; what follows may show another one. */
+  /** Clears the terminal's line; later output may start another one. */
   @Override
   public void close() {
     if (tuning != null) {

@@ -14,7 +14,7 @@ final class WritableFile {
   private WritableFile() {}
 
   /**
-   * A file can be written, or replaced, at this place.
+   * Requires that a file can be written, or replaced, at this place.
    *
    * @param argument of the command, for the message
    * @param others that must not be replaced by it, as they are read, or written as well
@@ -45,7 +45,7 @@ final class WritableFile {
       return Files.readAttributes(file, BasicFileAttributes.class).isRegularFile();
     } catch (NoSuchFileException e) {
       return true;
-    } catch (FileSystemException e) { // its name is too long, say
+    } catch (FileSystemException e) { // a name that is too long, for example
       String reason = e.getReason() == null ? "" : ": " + e.getReason();
       throw new IOException(argument + ": cannot write " + file + reason, e);
     }

@@ -14,7 +14,8 @@ public final class ChunkedIntList {
   private static final int FIRST = 1 << 10;
 
   /**
-   * The bits of an index within an array, which is no large object to any collector of Java: a large one would get whole regions.
+   * The bits of an index within an array, which is small enough for all collectors: a large array
+   * would occupy whole regions.
    */
   private static final int ARRAY_BITS = 16;
 
@@ -22,7 +23,7 @@ public final class ChunkedIntList {
 
   private final int most;
 
-  /** The arrays, of which only the first one is ever shorter than {@link #ARRAY}; null if there is none so far. */
+  /** The arrays, all of length {@link #ARRAY} except a short first one; null after the last. */
   private int[][] arrays = {new int[FIRST]};
 
   private int size;
@@ -80,7 +81,7 @@ public final class ChunkedIntList {
     arrays[index >>> ARRAY_BITS][index & (ARRAY - 1)] = number;
   }
 
-  /** Leaves the first ones, and no memory for the others. */
+  /** Keeps the first numbers, and frees the memory of the others. */
   public void truncate(int newSize) {
     size = newSize;
     arrays = Arrays.copyOf(arrays, Math.max(1, (newSize + ARRAY - 1) >>> ARRAY_BITS));

@@ -13,17 +13,17 @@ import java.util.regex.Pattern;
 /** The compressions of examples, detected by their first bytes. */
 enum Compression {
   GZIP("gzip", "\\x1F\\x8B", "zcat", ""),
-  /** The second is that of a frame that is skipped, with which parallel compressors begin. */
+  /** The second pattern is a skippable frame, with which parallel compressors begin. */
   ZSTD(
       "zstd",
       "\\x28\\xB5\\x2F\\xFD|[\\x50-\\x5F]\\x2A\\x4D\\x18",
       "zstdcat",
       " and com.github.luben:zstd-jni"),
   XZ("xz", "\\xFD7zXZ\\x00", "xzcat", " and org.tukaani:xz"),
-  /** A block, or the end of an empty file. */
+  /** Matches a block, or the end of an empty file. */
   BZIP2("bzip2", "BZh[1-9](1AY&SY|\\x17rE8P\\x90)", "bzcat", "");
 
-  /** Bytes of the longest beginning. */
+  /** The bytes of the longest pattern. */
   static final int MOST_BYTES = 10;
 
   private final String program;
@@ -32,7 +32,7 @@ enum Compression {
   private final String library;
 
   /**
-   * One of them.
+   * Creates a kind.
    *
    * @param beginning of its bytes, each as the character of its number
    * @param command what makes a text of it

@@ -10,13 +10,13 @@ import org.apache.commons.compress.compressors.xz.XZCompressorInputStream;
 import org.apache.commons.compress.compressors.zstandard.ZstdCompressorInputStream;
 
 /**
- * Decompresses zstd, xz or bzip2, all parts one after the other, by Commons Compress. Loaded where
- * it is needed, since the libraries are optional.
+ * Decompresses zstd, xz or bzip2, all parts one after the other, by Commons Compress. The class is
+ * loaded on demand, since these libraries are optional.
  */
 final class DecompressedStream extends FilterInputStream {
   /**
-   * Enough for {@code xz -9}, whose dictionary has 64 MB. The library of zstd limits it to 128 MB
-   * off the heap; bzip2 takes some megabytes.
+   * The memory limit, enough for {@code xz -9} with its 64 MB dictionary. The zstd library limits
+   * itself to 128 MB of native memory; bzip2 takes some megabytes.
    */
   private static final int MOST_KILOBYTES_OF_XZ = 68 << 10;
 

@@ -28,27 +28,27 @@ public record EventColumns(String user, String item, String time) {
     }
   }
 
-  /** Columns with the usual names. */
+  /** Returns columns with the usual names. */
   public static EventColumns defaults() {
     return DEFAULTS;
   }
 
-  /** Columns with another name of the user. */
+  /** Returns columns with another name of the user. */
   public EventColumns withUser(String name) {
     return new EventColumns(name, item, time);
   }
 
-  /** Columns with another name of the item. */
+  /** Returns columns with another name of the item. */
   public EventColumns withItem(String name) {
     return new EventColumns(user, name, time);
   }
 
-  /** Columns with another name of the time. */
+  /** Returns columns with another name of the time. */
   public EventColumns withTime(String name) {
     return new EventColumns(user, item, name);
   }
 
-  /** The fields to read: user, item and time. */
+  /** Returns the fields to read: user, item and time. */
   List<RecordReader.Field> fields() {
     return List.of(
         field(user, "EventColumns.withUser", "user", "user_id", "userId", "user_id:token"),

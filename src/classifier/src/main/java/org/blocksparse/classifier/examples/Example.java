@@ -14,7 +14,7 @@ import org.blocksparse.internal.tensors.Check;
 public final class Example {
   private final List<String> labels;
 
-  /** Null: there are features. */
+  /** The text; null if there are features. */
   private final String text;
 
   private final int[] indices;
@@ -64,7 +64,7 @@ public final class Example {
 
   /** Returns an example that has each index once, ascending: lengths of values are those of vectors. */
   private static Example summed(int[] indices, float[] values, List<String> labels) {
-    long[] sorted = new long[indices.length]; // by index, then by place
+    long[] sorted = new long[indices.length]; // sorted by index, then by position
     Arrays.setAll(sorted, i -> (long) indices[i] << 32 | i);
     Arrays.sort(sorted);
     int[] distinct = new int[sorted.length];

@@ -36,7 +36,7 @@ public enum ExampleFormat {
     };
   }
 
-  /** This format, or that of a file's extension in place of {@link #AUTO}. */
+  /** Returns this format, or that of a file's extension instead of {@link #AUTO}. */
   public ExampleFormat forFile(String name) {
     return this == AUTO
         ? RecordFormat.ofName(name).map(records -> valueOf(records.name())).orElse(AUTO)

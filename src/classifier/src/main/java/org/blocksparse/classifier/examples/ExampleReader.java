@@ -36,10 +36,12 @@ public final class ExampleReader implements AutoCloseable {
   /** The default prefix of words of a text that are labels. */
   public static final String DEFAULT_LABEL_PREFIX = "__label__";
 
-  /** The most lines, and characters in them, that are searched for one that shows the format. */
+  /**
+   * The most lines, and characters in them, that are searched for a line that reveals the format.
+   */
   private static final int MOST_LINES_AHEAD = 1000;
 
-  /** Small beside the longest line, which may come last. */
+  /** The most characters: few beside the longest line, which may come last. */
   private static final int MOST_CHARACTERS_AHEAD = 1 << 20;
 
   private static final String SKIPPING = "skipBadLines leaves it out";
@@ -55,7 +57,7 @@ public final class ExampleReader implements AutoCloseable {
   private ExampleFormat format;
   private ExampleColumns columns = ExampleColumns.defaults();
 
-  /** Null before the first record; and where there are lines in place of records. */
+  /** The reader of records; null before the first one, and for formats of lines. */
   private RecordReader records;
 
   private boolean hasLabels = true;
@@ -63,7 +65,7 @@ public final class ExampleReader implements AutoCloseable {
   /** The format that a first line without a label resembles; null if it resembles a text. */
   private RecordFormat similarFormat;
 
-  /** Added to what is wrong with what a line holds, where the format is not certain. */
+  /** The end of messages about invalid lines if the format is uncertain. */
   private String doubt = "";
 
   /** Lines read to detect the format, and not returned yet. */
@@ -74,7 +76,7 @@ public final class ExampleReader implements AutoCloseable {
 
   private OptionalLong examplesOfHeader = OptionalLong.empty();
 
-  /** Null: none was seen. */
+  /** A prefix of labels similar to the expected one; null if none was seen. */
   private String similarLabelPrefix;
 
   private long line;
@@ -128,13 +130,13 @@ public final class ExampleReader implements AutoCloseable {
     }
   }
 
-  /** Opens a file; not by a channel if it is a pipe, in which that would ask for its place. */
+  /** Opens a file as a stream; a pipe not by a channel, which would ask for its position. */
   static InputStream stream(Path file) throws IOException {
     boolean isPipeOrDevice = Files.readAttributes(file, BasicFileAttributes.class).isOther();
     if (!isPipeOrDevice) {
       return Files.newInputStream(file);
     }
-    if (!Files.isReadable(file)) { // else it would be said not to be there
+    if (!Files.isReadable(file)) { // otherwise the message would be that it does not exist
       throw new AccessDeniedException(file.toString());
     }
     return new FileInputStream(file.toFile());
@@ -213,7 +215,7 @@ public final class ExampleReader implements AutoCloseable {
   }
 
   /**
-   * Moves to the next line, with or without an example; false at the end.
+   * Moves to the next line, with or without an example. Returns false at the end.
    *
    * @throws InvalidInputException if it cannot be read and is not to be skipped
    * @throws IOException if the file cannot be read
@@ -383,7 +385,7 @@ public final class ExampleReader implements AutoCloseable {
   private void leaveOut(Line line, String why) {
     boolean isDoubtful = line.problem == null && !doubt.isEmpty();
     String problem = name + ": line " + line.number + ": " + why + (isDoubtful ? doubt : "");
-    // If the format is not known, all lines would be left out.
+    // In an unknown format, all lines would be skipped.
     boolean helps = format != ExampleFormat.AUTO;
     leaveOut(problem, helps ? (isDoubtful ? ", else " : "; ") + SKIPPING : "");
   }

@@ -8,8 +8,8 @@ import java.util.Optional;
 import java.util.regex.Pattern;
 
 /**
- * Input that is no text in UTF-8, though lines could be made of it, with meaningless answers:
- * detected by its first bytes, with which no text begins.
+ * Input that is no UTF-8 text, but could be split into lines, with meaningless answers: detected by
+ * its first bytes, with which no text begins.
  */
 enum ForeignInput {
   UTF_16("\\xFF\\xFE|\\xFE\\xFF", "UTF-16", "iconv -f UTF-16 -t UTF-8"),
@@ -33,7 +33,7 @@ enum ForeignInput {
     this.command = command;
   }
 
-  /** Which one the bytes from begin to end are the beginning of; empty if of none. */
+  /** Returns the kind that these bytes begin; empty if there is none. */
   static Optional<ForeignInput> of(byte[] bytes, int begin, int end) {
     String first = new String(bytes, begin, Math.min(MOST_BYTES, end - begin), ISO_8859_1);
     return Arrays.stream(values())

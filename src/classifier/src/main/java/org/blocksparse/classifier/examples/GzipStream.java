@@ -10,11 +10,7 @@ import java.util.zip.Inflater;
 import java.util.zip.ZipException;
 
 /**
- * Decompresses what gzip has written (RFC 1952): all members to the end of the stream, each checked
- * by its sum, and what has come as soon as it has.
- *
- * <p>{@link java.util.zip.GZIPInputStream} takes a pipe in which nothing is waiting for one that
- * has ended, and so it does a damaged member after a good one. The stream of Commons Compress 1.28
+ * Decompresses gzip (RFC 1952): all members to the end of the stream, each with its checksum, and data as soon as they have come. <p>{@link java.util.zip.GZIPInputStream} mistakes a pipe without waiting data for one that has ended, and a damaged member after a good one for the end. The stream of Commons Compress 1.28
  * waits until its caller's array is full, so that a line in a pipe is not answered before the next
  * ones come; refuses the zeros with which tapes fill blocks up; and keeps a name in the header
  * whatever its length.
@@ -39,7 +35,7 @@ final class GzipStream extends InputStream {
   private boolean ended;
   private boolean closed;
 
-  /** Begins where the magic number does. */
+  /** Starts at the magic number. */
   GzipStream(InputStream in) throws IOException {
     this.in = in;
     try {
@@ -59,7 +55,7 @@ final class GzipStream extends InputStream {
   @Override
   public int read(byte[] bytes, int offset, int length) throws IOException {
     if (closed) {
-      throw new IOException("Stream closed"); // as those of Java; the inflater would meet a null
+      throw new IOException("Stream closed"); // the message of Java's streams; the inflater would throw a NullPointerException
     }
     while (length > 0 && !ended) {
       int count = inflate(bytes, offset, length);
@@ -155,7 +151,7 @@ final class GzipStream extends InputStream {
     }
   }
 
-  /** Skips to what follows the zero at the end of a text. */
+  /** Skips a text and the zero at its end. */
   private void skipText() throws IOException {
     while (readByte() != 0) {}
   }

@@ -5,7 +5,7 @@ package org.blocksparse.classifier.examples;
 public final class InvalidInputException extends RuntimeException {
   private static final long serialVersionUID = 1;
 
-  /** Input of no use. */
+  /** Creates an exception for invalid input. */
   public InvalidInputException(String message) {
     super(message);
   }

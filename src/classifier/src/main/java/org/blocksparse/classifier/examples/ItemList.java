@@ -8,9 +8,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.RandomAccess;
 
-/**
- * An immutable list, whose beginnings share its memory: a user with n events may have n of them.
- */
+/** An immutable list whose prefixes share its memory: a user with n events may have n of them. */
 public final class ItemList extends AbstractList<String> implements RandomAccess {
   private final String[] items;
   private final int size;

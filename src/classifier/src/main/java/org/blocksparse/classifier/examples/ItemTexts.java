@@ -65,7 +65,7 @@ public final class ItemTexts {
     return texts;
   }
 
-  /** The next line; null at the end. */
+  /** Returns the next line; null at the end. */
   private static String next(String name, LineReader lines) throws IOException {
     try {
       String line = lines.next();

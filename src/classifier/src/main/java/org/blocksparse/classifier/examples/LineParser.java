@@ -14,38 +14,41 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.blocksparse.internal.files.NearestName;
 
-/** Makes examples of lines. */
+/** Parses examples from lines. */
 public final class LineParser {
   private static final Pattern HEADER =
       Pattern.compile("([0-9]{1,18})[ \t]+[0-9]{1,18}[ \t]+[0-9]{1,18}[ \t]*");
   private static final Pattern CONTROL = Pattern.compile("[\\p{Cntrl}\\p{Zl}\\p{Zp}]");
   private static final Pattern FEATURE = Pattern.compile("[0-9]+:[-+]?[0-9.]+([eE][-+]?[0-9]+)?");
 
-  /** Longer ones are refused before they are copied, as numbers are read. */
+  /** The longest feature: longer ones are rejected before they are copied, like numbers. */
   private static final int LONGEST_FEATURE = 1 << 10;
 
-  /** The decoder's replacement of bytes that are not UTF-8. */
+  /** The decoder's replacement for bytes that are not UTF-8. */
   static final char NOT_UTF_8 = '\uFFFD';
 
   private static final int MOST_SHOWN = 40;
 
-  /** The name of a column, in lower case. */
+  /** Matches the name of a column, in lower case. */
   private static final Pattern NAME = Pattern.compile("[a-z_][a-z0-9_.-]{0,39}|");
 
-  /** Names that columns of texts and labels usually have. */
+  /** The usual names of columns of texts and labels. */
   private static final Set<String> USUAL_COLUMNS =
       Set.of("text", "label", "labels", "category", "class", "title", "body", "sentence");
 
   /** The characters that users put between several labels by mistake. */
   private static final String SEPARATORS = ",;|/";
 
-  /** More is a mistake, and might be more than the file of a model has room for. */
+  /** The longest prefix: a longer one is a mistake, and might exceed the header of a model file. */
   private static final int LONGEST_PREFIX = 1000;
 
-  /** Letters that a similar prefix may have more or less. */
+  /** The edits by which a prefix may differ to be similar. */
   private static final int MOST_EDITS = 2;
 
-  /** Each is an object, of many times its bytes: more would cost much before a line is refused. */
+  /**
+   * The most labels of a line: each is an object of many times its bytes, so more would cost much
+   * before the line is rejected.
+   */
   static final int MOST_LABELS = 1 << 18;
 
   private final String labelPrefix;
@@ -87,7 +90,7 @@ public final class LineParser {
     return labelPrefix;
   }
 
-  /** A line that is wrong, and why. */
+  /** An invalid line, and the reason. */
   static final class BadLineException extends Exception {
     private static final long serialVersionUID = 1;
 
@@ -153,7 +156,7 @@ public final class LineParser {
     return !line.isEmpty() && !isBlank(line.charAt(0));
   }
 
-  /** Why a line cannot be read before the format is known. */
+  /** Returns the reason why a line cannot be read before the format is known. */
   BadLineException ofNoFormat(String line) {
     String advice =
         similarPrefix(line)
@@ -240,7 +243,7 @@ public final class LineParser {
     labels.add(label);
   }
 
-  /** Refuses too many labels. */
+  /** Rejects too many labels. */
   static List<String> requireFew(List<String> labels) throws BadLineException {
     if (labels.size() > MOST_LABELS) {
       throw new BadLineException("has more than " + MOST_LABELS + " labels");
@@ -248,7 +251,7 @@ public final class LineParser {
     return labels;
   }
 
-  /** Refuses labels with half of a pair of surrogates, which only JSON can write. */
+  /** Rejects labels with half of a surrogate pair, which only JSON can contain. */
   static List<String> requireWhole(List<String> labels) throws BadLineException {
     for (String label : labels) {
       if (holdsHalf(label)) {
@@ -262,7 +265,7 @@ public final class LineParser {
     return text.codePoints().anyMatch(c -> Character.getType(c) == Character.SURROGATE);
   }
 
-  /** Refuses labels of a line that has bytes that are not UTF-8, if they are in one. */
+  /** Rejects labels with bytes that are not UTF-8, in a line that has such bytes. */
   static void requireUtf8(List<String> labels) throws BadLineException {
     for (String label : labels) {
       if (label.indexOf(NOT_UTF_8) >= 0) {
@@ -271,7 +274,7 @@ public final class LineParser {
     }
   }
 
-  /** Words that begin with the prefix are labels, and the rest is the text. */
+  /** Parses a text: words that begin with the prefix are labels, and the rest is the text. */
   Example text(String line) throws BadLineException {
     List<String> labels = new ArrayList<>(1);
     int at = 0;
@@ -301,8 +304,8 @@ public final class LineParser {
   }
 
   /**
-   * Refuses several labels in one word, such as {@code __label__a,__label__b}. fastText reads one
-   * label there, whose name nobody means.
+   * Rejects several labels in one word, such as {@code __label__a,__label__b}. fastText reads one
+   * label there, which nobody intends.
    */
   private void requireOne(String label) throws BadLineException {
     int next = dropsLabels ? -1 : label.indexOf(labelPrefix);
@@ -313,7 +316,7 @@ public final class LineParser {
     }
   }
 
-  /** Takes labels out of a text that has some in the middle. */
+  /** Returns a text without the labels in its middle, which are added to the list. */
   private String withoutLabels(String text, List<String> labels) throws BadLineException {
     StringBuilder rest = new StringBuilder(text.length());
     int at = 0;
@@ -354,7 +357,7 @@ public final class LineParser {
     return c <= ' ';
   }
 
-  /** Labels with commas between them, then features. */
+  /** Parses labels with commas between them, followed by features. */
   Example sparse(String line) throws BadLineException {
     List<String> labels = new ArrayList<>();
     int end = 0;
@@ -364,7 +367,7 @@ public final class LineParser {
     }
     ChunkedIntList indices = new ChunkedIntList();
     ChunkedIntList values = new ChunkedIntList();
-    int begin; // words are taken one by one: a line may have millions
+    int begin; // words are parsed one by one: a line may have millions
     while ((begin = nextWord(line, end)) < line.length()) {
       end = endOfWord(line, begin);
       if (end - begin > LONGEST_FEATURE) {
@@ -374,7 +377,7 @@ public final class LineParser {
     }
     try {
       return Example.ofFeatures(indices.toArray(), values.toFloats(), labels);
-    } catch (IllegalArgumentException e) { // a sum of finite values is not finite
+    } catch (IllegalArgumentException e) { // a sum of finite values overflows
       throw new BadLineException(e.getMessage());
     }
   }

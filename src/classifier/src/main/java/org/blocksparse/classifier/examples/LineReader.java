@@ -15,7 +15,7 @@ import org.blocksparse.classifier.examples.LineParser.BadLineException;
  * together. Bytes that are not UTF-8 become {@link LineParser#NOT_UTF_8}; see {@link #isMalformed}.
  */
 final class LineReader implements AutoCloseable {
-  /** A longer line is no line of examples, but a file of something else. */
+  /** The most bytes of a line: a longer one means that the file holds something else. */
   static final int MOST_BYTES = 1 << 23;
 
   private static final int FIRST_BYTES = 1 << 18;
@@ -32,14 +32,14 @@ final class LineReader implements AutoCloseable {
   private long lines;
   private boolean malformed;
 
-  /** A line to return again; null: none. */
+  /** A line to return again; null if there is none. */
   private String unread;
 
   LineReader(InputStream in) {
     this.in = in;
   }
 
-  /** The number of lines read so far. */
+  /** Returns the number of lines read so far. */
   long lines() {
     return lines;
   }
@@ -158,7 +158,7 @@ final class LineReader implements AutoCloseable {
     end -= begin;
     begin = 0;
     if (end == buffer.length) {
-      int most = MOST_BYTES + 2; // a return and a feed as well
+      int most = MOST_BYTES + 2; // room for a carriage return and a line feed
       buffer = Arrays.copyOf(buffer, Math.min(2 * buffer.length, most));
     }
     int count = in.read(buffer, end, buffer.length - end);

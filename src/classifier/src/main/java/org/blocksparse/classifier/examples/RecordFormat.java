@@ -15,7 +15,7 @@ public enum RecordFormat {
    */
   CSV("csv"),
 
-  /** Tab-separated values; else like {@link #CSV}. */
+  /** Tab-separated values; otherwise like {@link #CSV}. */
   TSV("tsv"),
 
   /** JSON Lines: each line is an object. */

@@ -39,7 +39,7 @@ final class RecordReader {
   private final List<Field> fields;
   private final Text text = new Text();
 
-  /** Null before the header, and after a record that cannot be read. */
+  /** The rows; null before the header, and after a record that cannot be read. */
   private Iterator<CSVRecord> rows;
 
   private char separator;
@@ -47,7 +47,7 @@ final class RecordReader {
   /** The number of columns of CSV; 0 before the header. */
   private int columns;
 
-  /** The column of each field; -1: there is none. */
+  /** The column of each field; -1 if there is none. */
   private int[] columnOf;
 
   private long line;
@@ -181,7 +181,7 @@ final class RecordReader {
       if (!(e.getCause() instanceof CSVException)) {
         throw e.getCause();
       }
-      if (text.isEnded) { // the record holds what may be thousands of others
+      if (text.isEnded) { // the record may hold thousands of others
         throw new InvalidInputException("a quote is not closed; quotes within a field are doubled");
       }
       throw new BadLineException(
@@ -286,7 +286,9 @@ final class RecordReader {
 
   // -------------------------------------------------------------------------------------- lines
 
-  /** A line that is too long, where a {@link Reader} can only throw an {@link IOException}. */
+  /**
+   * Reports a line that is too long, where a {@link Reader} can only throw an {@link IOException}.
+   */
   private static final class TooLongException extends IOException {
     private static final long serialVersionUID = 1;
 
@@ -298,8 +300,8 @@ final class RecordReader {
   }
 
   /**
-   * The lines as one text. Each call reads of one line alone: a record of a pipe is there as soon
-   * as its last line is.
+   * The lines as one text. Each call reads one line only, so that a record of a pipe is complete as
+   * soon as its last line is.
    */
   private final class Text extends Reader {
     /** The line with its line feed; null if the next one is to be read. */
@@ -307,7 +309,7 @@ final class RecordReader {
 
     private int at;
 
-    /** The first line of the record that is not empty; 0: none was read. */
+    /** The first line of the record that is not empty; 0 if none was read. */
     private long firstLine;
 
     private long charactersOfRecord;
@@ -378,7 +380,7 @@ final class RecordReader {
 
     @Override
     public void close() {
-      // The lines belong to the caller.
+      // The caller closes the lines.
     }
   }
 }

@@ -188,15 +188,18 @@ public final class SequenceReader {
     return reading.sequences();
   }
 
-  /** Events of one input. */
+  /** The events of one input. */
   private final class Reading {
     private static final int WORDS_OF_AN_EVENT = 3;
 
-    /** Java reads more as a number, such as 7d and 0x1p3. */
+    /** Matches a number; Java accepts more forms, such as 7d and 0x1p3. */
     private static final Pattern NUMBER =
         Pattern.compile("[+-]?(\\d+\\.?\\d*|\\.\\d+)([eE][+-]?\\d+)?");
 
-    /** Smaller numbers are seconds since 1970: this one is in the year 5138. */
+    /**
+     * The smallest number that is milliseconds since 1970, as seconds in the year 5138; smaller
+     * ones are seconds.
+     */
     private static final double SMALLEST_MILLIS = 1e11;
 
     private static final int MILLIS = 1000;
@@ -217,15 +220,15 @@ public final class SequenceReader {
     private final String name;
     private final Map<String, List<Event>> events = new LinkedHashMap<>();
 
-    /** The number of words of all lines but a header; 0: it differs, or they are no events. */
+    /** The number of words in each line except a header; 0 if it varies, or lines are no events. */
     private int wordsOfAll = -1;
 
     private long linesOfUsers;
 
-    /** True if some time is a date: then all are seconds. */
+    /** Whether some time is a date: then all are seconds. */
     private boolean hasDates;
 
-    /** The places of user, item and time among the words of an event. */
+    /** The positions of user, item and time among the words of an event. */
     private int[] columnOf = {0, 1, 2};
 
     private int wordsOfAnEvent = WORDS_OF_AN_EVENT;
@@ -406,7 +409,7 @@ public final class SequenceReader {
       return events.computeIfAbsent(user, u -> new ArrayList<>());
     }
 
-    /** Looks whether a line may be an event. */
+    /** Checks whether a line may be an event. */
     private void look(List<String> words) {
       linesOfUsers++;
       boolean isEvent =
@@ -442,7 +445,7 @@ public final class SequenceReader {
       return time;
     }
 
-    /** NaN if a text is neither a number nor a date. */
+    /** Returns the time of a text; NaN if it is neither a number nor a date. */
     private double timeOrNaN(String text) {
       if (NUMBER.matcher(text).matches()) {
         return Double.parseDouble(text);

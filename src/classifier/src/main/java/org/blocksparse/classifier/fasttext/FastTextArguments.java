@@ -8,7 +8,7 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /**
- * The options of fastText that a model of it was trained with, those that say how to use it.
+ * The training options of a fastText model that affect its use.
  *
  * @param wordNgrams the maximum number of words in a row that have a row of the table
  * @param bucket the number of rows that parts of words and words in a row share
@@ -21,7 +21,10 @@ record FastTextArguments(
   private static final int OLDEST = 11;
   private static final int NEWEST = 12;
 
-  /** The work for a text is proportional to the lengths of n-grams: a file must not ask for any. */
+  /**
+   * The longest n-grams: the work for a text is proportional to them, so a file must not set any
+   * length.
+   */
   private static final int LONGEST = 100;
 
   /** The constants are in the order of their numbers in the file, from 1 on. */
@@ -65,7 +68,7 @@ record FastTextArguments(
     in.int32("lrUpdateRate");
     in.int64("t");
     if (version == OLDEST && model == Model.SUPERVISED) {
-      maxn = 0; // which that version did not use
+      maxn = 0; // that version ignored it
     }
     if (bucket == 0 && (wordNgrams > 1 || maxn > 0)) {
       throw in.wrong("bucket", "expected at least 1 beside wordNgrams or maxn, but was 0");

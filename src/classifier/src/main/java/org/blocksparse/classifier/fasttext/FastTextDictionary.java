@@ -20,7 +20,7 @@ import org.blocksparse.classifier.features.KeyTable;
  * Immutable.
  */
 public final class FastTextDictionary {
-  /** The beginning of labels, which fastText does not save. */
+  /** The prefix of labels, which fastText does not save. */
   public static final String LABEL_PREFIX = ExampleReader.DEFAULT_LABEL_PREFIX;
 
   private static final byte[] PREFIX = LABEL_PREFIX.getBytes(UTF_8);
@@ -32,10 +32,10 @@ public final class FastTextDictionary {
   private static final int HASH_PRIME = 16777619;
   private static final long NGRAM_MULTIPLIER = 116049371;
 
-  /** A word of no bytes, its zero byte, count and type. */
+  /** The least bytes of an entry: an empty word, its zero byte, count and type. */
   private static final int FEWEST_BYTES_OF_ENTRY = 10;
 
-  /** Counts are below that of nodes which fastText has not made yet. */
+  /** The upper bound on counts: nodes that fastText has not made yet have larger ones. */
   private static final long MOST_COUNT = 1_000_000_000_000_000L;
 
   private final FastTextArguments arguments;
@@ -47,21 +47,21 @@ public final class FastTextDictionary {
   private final int[] ends;
   private final long[] labelCounts;
 
-  /** Each file has a hash of its own: nobody knows which words would meet in the table. */
+  /** The multiplier of hashes, random for each file, so that nobody can make words collide. */
   private final long multiplier = ThreadLocalRandom.current().nextLong() | 1;
 
-  /** Entries by hash; -1: none. */
+  /** The entries by hash; -1 marks free slots. */
   private final int[] slots;
 
   /** 2^64 / the number of buckets, rounded up. */
   private final long reciprocal;
 
-  /** The rows of buckets that were kept; null: all were. */
+  /** The rows of buckets that were kept; null if all were. */
   private final KeyTable keptBuckets;
 
   private final int[] rowsOfBuckets;
 
-  /** The last bits of buckets that were kept: most others are left out without a search. */
+  /** The last bits of the buckets that were kept: they exclude most others without a search. */
   private final BitSet lastBits = new BitSet();
 
   private final int lastBitsMask;
@@ -202,7 +202,7 @@ public final class FastTextDictionary {
     return slot;
   }
 
-  /** FNV-1a with signed bytes. */
+  /** Continues the FNV-1a hash with a signed byte. */
   private static int hash(int before, byte next) {
     return (before ^ next) * HASH_PRIME;
   }
@@ -274,7 +274,7 @@ public final class FastTextDictionary {
     }
   }
 
-  /** Parts of a word between angle brackets, by characters; no bracket is a part alone. */
+  /** Adds the parts of a word between angle brackets, by characters; a bracket alone is no part. */
   private void addParts(byte[] bytes, int begin, int end, ChunkedIntList rows) {
     byte[] word = new byte[end - begin + 2];
     word[0] = '<';

@@ -60,7 +60,7 @@ final class FastTextInput implements Closeable {
     }
   }
 
-  /** Has that many bytes of a field in the buffer. */
+  /** Fills the buffer with that many bytes of a field. */
   private void fill(String field, int bytes) throws IOException {
     if (buffer.remaining() >= bytes) {
       return;
@@ -109,7 +109,7 @@ final class FastTextInput implements Closeable {
     return value;
   }
 
-  /** Appends what comes before the next zero byte, and skips that. */
+  /** Appends the bytes before the next zero byte, and skips that. */
   void string(String field, ByteArrayOutputStream to) throws IOException {
     for (byte next = int8(field); next != 0; next = int8(field)) {
       to.write(next);

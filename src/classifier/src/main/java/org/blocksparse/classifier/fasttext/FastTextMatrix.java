@@ -6,7 +6,7 @@ import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
 
 /**
- * A matrix of a fastText file that is about to be read. The file has shown that it has all of it.
+ * A matrix of a fastText file that is about to be read. The file is known to be long enough.
  *
  * @param quantized its rows, already read; null: floats follow in the file
  */

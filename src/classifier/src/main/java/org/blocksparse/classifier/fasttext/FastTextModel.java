@@ -38,7 +38,7 @@ public final class FastTextModel implements AutoCloseable {
   private final FastTextVectors table;
   private final Labels labels;
 
-  /** Null, if the labels have a binary tree. */
+  /** The layer; null if the labels have a binary tree. */
   private final TwoLevelLayer<?> layer;
 
   private final FastTextTree tree;

@@ -6,7 +6,7 @@ import org.blocksparse.SparseRows;
 import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.features.ExampleRows;
 
-/** Makes texts to rows of a fastText model's table, as fastText does. */
+/** Converts texts to rows of a fastText model's table, as fastText does. */
 record FastTextRows(FastTextVectors table) implements ExampleRows {
   @Override
   public boolean text() {

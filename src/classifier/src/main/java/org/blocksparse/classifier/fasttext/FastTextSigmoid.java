@@ -33,7 +33,7 @@ final class FastTextSigmoid {
       for (; size < outputs[row].length; size++) {
         float log = logSigmoid(logProbabilities[row][size]);
         if (log < leastLog) {
-          break; // so are all others
+          break; // all others are no better
         }
         logProbabilities[row][size] = log;
       }

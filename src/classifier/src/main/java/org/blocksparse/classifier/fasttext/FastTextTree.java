@@ -11,7 +11,7 @@ import java.util.PriorityQueue;
  * exact: a subtree is opened unless it is less probable than all that is found. Immutable.
  */
 final class FastTextTree {
-  /** The count of nodes that are not made yet, more than any. */
+  /** The count of nodes that are not made yet, larger than any other. */
   private static final long NOT_MADE = 1_000_000_000_000_000L;
 
   private static final int FIRST_STACK = 64;
@@ -19,7 +19,7 @@ final class FastTextTree {
   private final int labels;
   private final int features;
 
-  /** Children of inner nodes; numbers below that of the labels are leaves. */
+  /** The left children of inner nodes; numbers below that of the labels are leaves. */
   private final int[] left;
 
   private final int[] right;
@@ -53,7 +53,7 @@ final class FastTextTree {
     }
   }
 
-  /** A label with its probability; among those of equal probability the first number is better. */
+  /** A label with its probability; among equally probable labels, the smallest number is best. */
   record Found(int label, double probability) implements Comparable<Found> {
     @Override
     public int compareTo(Found other) {
@@ -101,7 +101,7 @@ final class FastTextTree {
       double ratio = Math.exp(-Math.abs(score));
       double likely = 1 / (1 + ratio);
       boolean isRight = score > 0;
-      // The likelier one is opened first.
+      // The likelier child is opened first.
       nodes[size] = isRight ? left[inner] : right[inner];
       probabilities[size++] = probability * ratio * likely;
       nodes[size] = isRight ? right[inner] : left[inner];

@@ -165,7 +165,7 @@ public final class FastTextVectors implements AutoCloseable {
     return FloatTensor.of(means, texts.size(), dimension());
   }
 
-  /** The rows of texts, to the end of a line each. */
+  /** Returns the rows of texts, up to the end of a line each. */
   SparseRows lines(List<String> texts) {
     return rows(texts, dictionary::addLine);
   }

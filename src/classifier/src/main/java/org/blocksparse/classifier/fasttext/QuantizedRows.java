@@ -11,7 +11,7 @@ import org.blocksparse.FileFormatException;
 final class QuantizedRows {
   private static final int CENTROIDS = 256;
 
-  /** A part of 16 columns is eight times as large as fastText's default. */
+  /** The most floats per byte: a part of 16 columns is eight times fastText's default. */
   private static final int MOST_FLOATS_PER_BYTE = 16;
 
   private final int columns;
@@ -25,7 +25,7 @@ final class QuantizedRows {
   /** The centroids of the first part, then those of the next one. */
   private final float[] centroids;
 
-  /** One for each row; null: rows have no norm of their own. */
+  /** The norm code of each row; null if rows have no norm of their own. */
   private final byte[] normCodes;
 
   private final float[] norms;
@@ -108,7 +108,7 @@ final class QuantizedRows {
     return centroids;
   }
 
-  /** Puts a row at a place. */
+  /** Copies a row into an array. */
   void get(int row, float[] to, int begin) {
     float norm = normCodes == null ? 1 : norms[normCodes[row] & 0xFF];
     int code = row * parts;

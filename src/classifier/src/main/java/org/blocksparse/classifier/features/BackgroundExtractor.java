@@ -11,21 +11,26 @@ import org.blocksparse.Workers;
 import org.blocksparse.classifier.examples.Example;
 
 /**
- * Has a {@link FeatureExtractor} work on another thread, if there is one, while the caller reads
- * more examples and counts the features of those before: each of the two takes about half of the
- * time. Hands on examples in their order, by the thread of the caller.
+ * Runs a {@link FeatureExtractor} on another thread, if there is one, while the caller reads more
+ * examples and counts the features of earlier ones: each of the two takes about half of the time.
+ * The caller's thread passes the examples on, in their order.
  */
 public final class BackgroundExtractor {
-  /** A chunk, which takes long beside what it takes to hand it to another thread and back. */
+  /**
+   * The examples of a chunk, whose work is much longer than handing it to another thread and back.
+   */
   private static final int EXAMPLES = 512;
 
-  /** The approximate number in a chunk, or of its features: examples may be few and long. */
+  /** The approximate characters of a chunk, or its features: examples may be few and long. */
   private static final int CHARACTERS = 1 << 16;
 
-  /** Enough that neither thread waits for the other for long. */
+  /** The chunks ahead, enough that neither thread waits long for the other. */
   private static final int CHUNKS_AHEAD = 4;
 
-  /** The maximum in all chunks ahead; after a longer text, reading waits until it is cut. */
+  /**
+   * The most characters in all chunks ahead; after a longer text, reading waits until its features
+   * are extracted.
+   */
   private static final int MOST_CHARACTERS_AHEAD = 1 << 20;
 
   /** The bits of a key; the group is above them. */
@@ -43,10 +48,10 @@ public final class BackgroundExtractor {
   private Chunk last;
   private long charactersAhead;
 
-  /** The keys of a chunk that were handed on, to be used for another one: no garbage. */
+  /** The keys of a finished chunk, reused for another one to avoid garbage. */
   private long[] spare = new long[EXAMPLES];
 
-  /** Creates a cutter. Without other threads, it hands on each example at once. */
+  /** Creates an extractor. Without other threads, it passes each example on at once. */
   public BackgroundExtractor(FeatureExtractor features, Workers workers, Sink sink) {
     boolean ahead = Prefetch.isPossible(workers);
     this.features = features;
@@ -57,7 +62,7 @@ public final class BackgroundExtractor {
     this.last = new Chunk();
   }
 
-  /** Takes an example with the keys of its text; with none if it is not one. */
+  /** Receives an example with the keys of its text, or without keys if it has no text. */
   @FunctionalInterface
   public interface Sink {
     void take(Example example, Keys keys);
@@ -151,7 +156,7 @@ public final class BackgroundExtractor {
     }
   }
 
-  /** Hands on all that are left. */
+  /** Passes the remaining examples on. */
   public void finish() {
     cutLast();
     while (!chunks.isEmpty()) {

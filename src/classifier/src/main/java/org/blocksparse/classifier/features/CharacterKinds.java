@@ -5,7 +5,7 @@ import java.lang.Character.UnicodeScript;
 
 /**
  * The kind of each character of a text for {@link FeatureExtractor}: by byte of its UTF-8.
- * Characters that are newer than the Unicode of the JDK are no letters to it.
+ * Characters that are newer than the JDK's Unicode do not count as letters.
  */
 final class CharacterKinds {
   static final byte SPACE = 0;
@@ -13,16 +13,16 @@ final class CharacterKinds {
   /** Part of a word: a letter or a digit, with all marks on it. */
   static final byte LETTER = 1;
 
-  /** A word by itself, of a script that has no spaces between words. */
+  /** A word of its own, in a script without spaces between words. */
   static final byte IDEOGRAPH = 2;
 
-  /** Punctuation that is not part of a piece which it stands around. */
+  /** Punctuation that does not belong to the piece that it surrounds. */
   static final byte AROUND = 3;
 
-  /** All else. */
+  /** All other characters. */
   static final byte OTHER = 4;
 
-  /** A byte that goes on with the character before it. */
+  /** A byte that continues the character before it. */
   static final byte CONTINUED = 5;
 
   private static final String ASCII_AROUND = ".,;:!?\"'()[]{}<>";
@@ -65,7 +65,7 @@ final class CharacterKinds {
       int character = character(utf8, begin, length);
       boolean isPart = before != SPACE && isPartOfWhatIsBefore(character);
       before = isPart ? before : kind(character);
-      boolean isContinued = before != SPACE; // between pieces there is nothing but space
+      boolean isContinued = before != SPACE; // only space separates pieces
       for (int at = begin; at < end; at++) {
         kinds[at] = isContinued && (isPart || at > begin) ? CONTINUED : before;
       }
@@ -87,8 +87,8 @@ final class CharacterKinds {
   }
 
   /**
-   * Marks above and below; what joins, hyphenates or directs and is not seen itself; and the sign
-   * of a long vowel, which no script has.
+   * Returns whether a character belongs to the preceding one: marks above and below; invisible
+   * joiners, hyphens and direction marks; and the sign of a long vowel, which belongs to no script.
    */
   private static boolean isPartOfWhatIsBefore(int character) {
     int type = Character.getType(character);
@@ -126,7 +126,8 @@ final class CharacterKinds {
     if (character < FIRST_WITHOUT_SPACES) {
       return false;
     }
-    if (Character.isIdeographic(character)) { // a zero, too, which is no letter and no digit
+    if (Character.isIdeographic(
+        character)) { // includes a zero that is neither a letter nor a digit
       return true;
     }
     return Character.isLetterOrDigit(character)

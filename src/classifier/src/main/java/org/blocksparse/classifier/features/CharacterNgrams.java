@@ -2,7 +2,7 @@
 package org.blocksparse.classifier.features;
 
 /**
- * The numbers of characters in a row that make a feature.
+ * The lengths of character n-grams that are features.
  *
  * @param least at least 1; 0 if there are none
  * @param most at most {@link #LONGEST}

@@ -5,7 +5,7 @@ import java.util.List;
 import org.blocksparse.SparseRows;
 import org.blocksparse.classifier.examples.Example;
 
-/** Makes examples to rows of a model's table. For any number of threads. */
+/** Converts examples to rows of a model's table. For any number of threads. */
 public interface ExampleRows {
   /** Returns whether examples are texts; if not, they have features. */
   boolean text();

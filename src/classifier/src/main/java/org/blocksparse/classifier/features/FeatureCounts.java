@@ -7,9 +7,9 @@ import java.util.stream.IntStream;
 import org.blocksparse.classifier.examples.ChunkedIntList;
 
 /**
- * Counts features, numbered in the order in which they come, and chooses those that are kept. Words
- * and characters in a row are counted in bounded memory, as in lossy counting (Manku and Motwani,
- * 2002): where too many different ones came, the rarest so far are forgotten.
+ * Counts features, numbered by first occurrence, and chooses those that are kept. Words and
+ * characters in a row are counted in bounded memory, as in lossy counting (Manku and Motwani,
+ * 2002): if there are too many different ones, the rarest so far are forgotten.
  */
 public final class FeatureCounts {
   private static final int DIGIT_BITS = 16;
@@ -18,15 +18,16 @@ public final class FeatureCounts {
   /** The fewest occurrences of an n-gram: most occur once, in one example. */
   public static final int FEWEST_IN_A_ROW = 2;
 
-  private static final long MULTIPLIER = 0x9E3779B97F4A7C15L; // 2^64 / golden ratio, Fibonacci's
+  private static final long MULTIPLIER =
+      0x9E3779B97F4A7C15L; // 2^64 / golden ratio, for Fibonacci hashing
 
-  /** The maximum number of different features in a row at a time, several times what is kept. */
+  /** The most different n-grams at a time, several times the number kept. */
   public static final int MOST_IN_A_ROW = 1 << 22;
 
   private KeyTable keys = new KeyTable();
   private final ChunkedIntList counts = new ChunkedIntList();
 
-  /** Features by themselves: no words or characters in a row. */
+  /** The features that are single words: neither word nor character n-grams. */
   private final BitSet words = new BitSet();
 
   private final BitSet characters = new BitSet();
@@ -35,11 +36,11 @@ public final class FeatureCounts {
   private final int mostInARow;
   private int inARow;
 
-  /** A feature that comes again after it was forgotten may be forgotten again: it counts twice. */
+  /** The number of forgotten features. One that recurs may be forgotten again: it counts twice. */
   private long forgotten;
 
   /**
-   * Counts of no feature yet.
+   * Starts without features.
    *
    * @param before features that have rows already; they are never forgotten
    * @param mostInARow the maximum number of different words and characters in a row at a time
@@ -68,8 +69,8 @@ public final class FeatureCounts {
   }
 
   /**
-   * Forgets words and characters in a row, but for the most frequent ones so far, which take half
-   * of the room.
+   * Forgets words and characters in a row, except the most frequent ones so far, which fill half of
+   * the room.
    *
    * @return the new number by the number of each feature; negative if it is forgotten
    */
@@ -152,7 +153,7 @@ public final class FeatureCounts {
     others.or(first(number -> isNew.test(number) && characters.get(number), mostInARow));
     words.stream().filter(word -> isNew.test(word) && !kept.get(word)).forEach(others::set);
     kept.or(first(others::get, room - kept.cardinality()));
-    // Frequent features lie together: the table's part that is used most stays in the cache.
+    // Frequent features lie together, so that the most used part of the table stays in the cache.
     int[] order =
         IntStream.concat(
                 inOrder(kept, number -> !characters.get(number)), inOrder(kept, characters::get))
@@ -240,7 +241,7 @@ public final class FeatureCounts {
     return found;
   }
 
-  /** The smaller, the more a feature is worth; not negative. */
+  /** Returns the rank of a feature, not negative: the smaller, the more useful it is. */
   private long rank(int number) {
     long rarity = (long) ChunkedIntList.MOST - counts.get(number);
     long isInARow = words.get(number) ? 0 : 1;

@@ -37,17 +37,18 @@ import org.apache.commons.codec.digest.MurmurHash3;
  * <p>Immutable.
  */
 public final class FeatureExtractor {
-  private static final long MULTIPLIER = 0xBF58476D1CE4E5B9L; // of SplitMix64, as the shifts below
+  private static final long MULTIPLIER =
+      0xBF58476D1CE4E5B9L; // SplitMix64's, as are the shifts below
 
   /** Keeps the keys of characters apart from those of words. */
   private static final long OF_CHARACTERS = 0x9E3779B97F4A7C15L;
 
   private static final Pattern BETWEEN_WORDS = Pattern.compile("[^\\p{L}\\p{M}\\p{N}]+");
 
-  /** The maximum number of characters of a word of which some in a row are features. */
+  /** The characters of a word from which n-grams are taken. */
   private static final int LONGEST_WORD = 64;
 
-  /** Stands for an end of a word; no code point. */
+  /** Stands for an end of a word; it is no code point. */
   private static final int END_OF_WORD = 0x110000;
 
   private final int wordNgrams;
@@ -72,7 +73,7 @@ public final class FeatureExtractor {
     return characters;
   }
 
-  /** Receives features, a repeated one as often as it occurs. */
+  /** Receives features, each as often as it occurs. */
   @FunctionalInterface
   interface Sink {
     /**
@@ -84,7 +85,7 @@ public final class FeatureExtractor {
     void accept(long key, FeatureGroup group, int begin, int end);
   }
 
-  /** Passes the keys of a text to a consumer, a repeated feature as often as it occurs. */
+  /** Passes the keys of a text to a consumer, each as often as the feature occurs. */
   public void of(String text, LongConsumer keys) {
     of(text, (key, group, begin, end) -> keys.accept(key));
   }
@@ -134,7 +135,7 @@ public final class FeatureExtractor {
   }
 
   private void cut(String cased, byte[] bytes, Sink sink) {
-    // A character that is not ASCII has more bytes than chars.
+    // A text with other characters than ASCII has more bytes than chars.
     boolean isAscii = plain || bytes.length == cased.length();
     Cutter cutter = new Cutter(bytes, isAscii ? null : CharacterKinds.of(bytes), sink);
     int end;
@@ -154,11 +155,11 @@ public final class FeatureExtractor {
     }
   }
 
-  /** Cuts one text, and remembers its last words. */
+  /** Extracts the features of one text, and remembers its last words. */
   private final class Cutter {
     private final byte[] bytes;
 
-    /** Null: all are ASCII, or only white space matters. */
+    /** The kinds of the bytes; null if all are ASCII, or only white space matters. */
     private final byte[] kinds;
 
     private final Sink sink;
@@ -166,7 +167,7 @@ public final class FeatureExtractor {
     private final int[] beginsBefore = new int[wordNgrams - 1];
     private int wordsBefore;
 
-    /** The characters of a word between its ends. */
+    /** The characters of a word, between its ends. */
     private final int[] points = new int[characters.areNone() ? 0 : LONGEST_WORD + 2];
 
     /** The begin of each character, and the end of the last. */
@@ -186,7 +187,7 @@ public final class FeatureExtractor {
       return kinds == null ? CharacterKinds.ofAscii(bytes[at]) : kinds[at];
     }
 
-    /** A piece between white space. */
+    /** Extracts the features of a piece between white space. */
     void piece(int from, int to) {
       int begin = from;
       while (begin < to && kind(begin) == AROUND) {
@@ -261,7 +262,7 @@ public final class FeatureExtractor {
       }
     }
 
-    /** The characters in a row of a word. */
+    /** Extracts the character n-grams of a word. */
     private void charactersOf(int begin, int end) {
       int count = 1;
       points[0] = END_OF_WORD;
@@ -271,7 +272,7 @@ public final class FeatureExtractor {
         begins[count] = at;
         points[count++] = bytes[at];
         at++;
-        while (at < end && (bytes[at] & 0xC0) == 0x80) { // the rest of a code point in UTF-8
+        while (at < end && (bytes[at] & 0xC0) == 0x80) { // continuation bytes of UTF-8
           points[count - 1] = (points[count - 1] << 8) | (bytes[at++] & 0xFF);
         }
       }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier.features;
 
-/** The kinds of features of a text. Each is weighted by itself, so that none drowns another. */
+/** The kinds of features of a text. Each is weighted separately, so that none dominates. */
 public enum FeatureGroup {
-  /** A word or piece; or the index of a feature, where examples are no texts. */
+  /** A word or piece; or the index of a feature, if examples have features. */
   WORD(0, 1),
 
   /** Several words in a row. */

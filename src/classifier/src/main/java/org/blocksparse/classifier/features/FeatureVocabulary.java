@@ -13,18 +13,18 @@ import org.blocksparse.IntTensor;
  * number of threads.
  */
 public final class FeatureVocabulary {
-  /** Keys have 40 bits: among a million features, one in a million others is taken for one. */
+  /** The bits of a key: among a million features, one in a million others is mistaken for one. */
   static final int KEY_BITS = 40;
 
-  /** One of no feature. */
+  /** The vocabulary without features. */
   public static final FeatureVocabulary NONE = of(new KeyTable());
 
   private static final int KEY_BYTES = KEY_BITS / 8;
 
-  /** Stands for the keys in a file where rows are shared; no keys have this text. */
+  /** Stands in a file for the keys if rows are shared; no keys have this text. */
   private static final String HASHED = "hashed";
 
-  /** Null: rows are shared. */
+  /** The keys; null if rows are shared. */
   private final KeyTable keys;
 
   private final int rows;
@@ -38,12 +38,15 @@ public final class FeatureVocabulary {
     this.charactersEnd = charactersEnd;
   }
 
-  /** One in which features share rows. */
+  /** Returns a vocabulary in which features share rows. */
   public static FeatureVocabulary shared(int rows) {
     return new FeatureVocabulary(null, rows, 0, 0);
   }
 
-  /** One in which the features of a table have rows of their own; the table must not change. */
+  /**
+   * Returns a vocabulary in which the features of a table have rows of their own; the table must
+   * not change.
+   */
   public static FeatureVocabulary of(KeyTable keys) {
     return of(keys, 0, 0);
   }
@@ -129,7 +132,7 @@ public final class FeatureVocabulary {
     return keys == null ? sharedRow(key) : keys.find(key);
   }
 
-  /** Indices are keys as they are, and often multiples of something: a hash spreads them. */
+  /** Indices are their own keys, and often multiples of something: a hash spreads them. */
   private int sharedRow(long key) {
     return Integer.remainderUnsigned(MurmurHash3.hash32(key, 0), rows);
   }

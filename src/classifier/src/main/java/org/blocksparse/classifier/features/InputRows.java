@@ -13,9 +13,9 @@ import org.blocksparse.classifier.examples.ChunkedIntList;
 import org.blocksparse.classifier.examples.Example;
 
 /**
- * Makes examples to rows of the table, of features that have one. Each example counts by a vector
- * of length 1: of the n features of a text, each is 1 / sqrt(n), and one that occurs several times
- * counts as several; values are scaled to that length. Immutable, for any number of threads.
+ * Converts examples to rows of the table, from features that have a row. Each example is a vector
+ * of length 1: each of the n features of a text is 1 / sqrt(n), and repeated ones count repeatedly;
+ * values are scaled to that length. Immutable, for any number of threads.
  *
  * @param text whether examples are texts; if not, they have features
  */
@@ -84,7 +84,7 @@ public record InputRows(boolean text, FeatureExtractor textFeatures, FeatureVoca
   /** Returns the share of words, or of features, that have no row; 0 if there are none. */
   public double shareOfUnknownWords(Example example) {
     requireKind(example);
-    int[] counts = new int[2]; // all, unknown
+    int[] counts = new int[2]; // all features, unknown ones
     LongConsumer count =
         key -> {
           counts[0]++;

@@ -5,14 +5,14 @@ import java.util.Arrays;
 import java.util.concurrent.ThreadLocalRandom;
 
 /**
- * Numbers keys in the order in which they come, and nothing else. An open hash table in two arrays:
- * millions of features make no objects. Keys may be chosen by anybody, so each table has a hash of
- * its own: nobody knows which ones would meet in it.
+ * Numbers keys by first occurrence, without further data. It is an open hash table in two arrays,
+ * so that millions of features make no objects. Keys may come from anybody, so each table has a
+ * random hash: nobody can make keys collide.
  */
 public final class KeyTable {
   private static final int NONE = -1;
   private static final int FIRST_KEYS = 1 << 9;
-  private static final int MOST_KEYS = 1 << 29; // in twice as many slots
+  private static final int MOST_KEYS = 1 << 29; // the table has twice as many slots
 
   private final long multiplier = ThreadLocalRandom.current().nextLong() | 1;
 
@@ -24,7 +24,7 @@ public final class KeyTable {
     this(FIRST_KEYS);
   }
 
-  /** Creates a table that need not grow until it has that many keys, at most 2^29. */
+  /** Creates a table that need not grow up to that many keys, at most 2^29. */
   public KeyTable(int expectedKeys) {
     int room = Math.max(FIRST_KEYS, Integer.highestOneBit(Math.max(1, expectedKeys - 1)) << 1);
     keys = new long[room];
@@ -77,8 +77,8 @@ public final class KeyTable {
   }
 
   /**
-   * Its upper bits are those that depend on all of the key. Twice, since some multipliers put keys
-   * that follow each other, as indices do, close together.
+   * The upper bits depend on all bits of the key. It multiplies twice, since some multipliers put
+   * consecutive keys, such as indices, close together.
    */
   private long hash(long key) {
     long once = key * multiplier;
@@ -92,7 +92,7 @@ public final class KeyTable {
               + MOST_KEYS
               + " different features; have them share rows (withSharedRows)");
     }
-    numbers = null; // first, as both may be most of what Java has: it is made anew of the keys
+    numbers = null; // freed first, as both may be most of the heap: it is rebuilt from the keys
     keys = Arrays.copyOf(keys, 2 * keys.length);
     numbers = empty(2 * keys.length);
     for (int number = 0; number < size; number++) {

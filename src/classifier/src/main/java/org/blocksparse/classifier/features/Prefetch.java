@@ -22,7 +22,7 @@ public final class Prefetch {
     return workers == Workers.common() && workers.max() > 1;
   }
 
-  /** Has another thread begin, if there is one. */
+  /** Starts work on another thread, if there is one. */
   public static <T> FutureTask<T> begin(Supplier<T> work, Workers workers) {
     FutureTask<T> task = new FutureTask<>(work::get);
     if (isPossible(workers)) {
@@ -33,19 +33,19 @@ public final class Prefetch {
 
   /** Returns the result; or the exception that the work ended with, as it is. */
   public static <T> T result(FutureTask<T> task) {
-    task.run(); // nothing if it has begun
+    task.run(); // does nothing if it has begun
     boolean interrupted = false;
     try {
       while (true) {
         try {
           return task.get();
         } catch (InterruptedException e) {
-          interrupted = true; // not for us
+          interrupted = true; // the interrupt is for the caller
         } catch (ExecutionException e) {
           if (e.getCause() instanceof Error error) {
             throw error;
           }
-          throw (RuntimeException) e.getCause(); // a supplier has no other
+          throw (RuntimeException) e.getCause(); // a supplier throws no other
         }
       }
     } finally {

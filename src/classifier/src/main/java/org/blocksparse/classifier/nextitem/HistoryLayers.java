@@ -17,7 +17,7 @@ import org.blocksparse.softmax.Loss;
 /** The layers of a {@link NextItem} that learn: a softmax over a bag of the history. */
 record HistoryLayers(EmbeddingBag bag, HierarchicalSoftmax softmax, HistoryRows rows)
     implements AutoCloseable {
-  /** New layers. */
+  /** Returns new layers. */
   static HistoryLayers of(
       HistoryRows rows,
       int dimension,
@@ -43,7 +43,7 @@ record HistoryLayers(EmbeddingBag bag, HierarchicalSoftmax softmax, HistoryRows 
     return new HistoryLayers(bag.copy(), softmax.copy(), rows);
   }
 
-  /** A copy with weights of a type. */
+  /** Returns a copy with weights of a type. */
   HistoryLayers withWeights(ElementType type) {
     EmbeddingBag narrow = bag.withWeights(type);
     try {
@@ -55,9 +55,9 @@ record HistoryLayers(EmbeddingBag bag, HierarchicalSoftmax softmax, HistoryRows 
   }
 
   /**
-   * Layers whose logits are the means of those of the parts, which have the same items and classes;
-   * a copy of one. The vector of a history consists of those of the parts. Rows of the bag are zero
-   * but for their own part.
+   * Returns layers whose logits are the means of those of the parts, which have the same items and
+   * classes; for one part, a copy. The vector of a history is the concatenation of those of the
+   * parts. Rows of the bag are zero outside their own part.
    */
   static HistoryLayers mean(List<HistoryLayers> parts, TrainingOptions learning) {
     HistoryLayers first = parts.get(0);
@@ -108,7 +108,7 @@ record HistoryLayers(EmbeddingBag bag, HierarchicalSoftmax softmax, HistoryRows 
     addBiases(part.softmax.b2(), softmax.b2(), share);
   }
 
-  /** Puts a block of weights, (features, outputs), below those of the features before. */
+  /** Copies a block of weights, (features, outputs), below those of the previous features. */
   private static void addBlock(FloatTensor from, FloatTensor to, int block, int feature, int size) {
     int axis = to.shape().rank() - 1;
     int outputs = Math.toIntExact(to.shape().dim(axis));
@@ -126,7 +126,7 @@ record HistoryLayers(EmbeddingBag bag, HierarchicalSoftmax softmax, HistoryRows 
     to.copyFrom(sums);
   }
 
-  /** A step; returns the mean loss before it. */
+  /** Makes a step. Returns the mean loss before it. */
   double step(List<int[]> histories, int[] next, Loss loss, Optimizer optimizer) {
     try (SparseRows seen = rows.ofBag(histories);
         FloatTensor x = bag.apply(seen);

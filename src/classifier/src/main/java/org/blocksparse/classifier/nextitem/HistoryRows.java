@@ -33,16 +33,15 @@ record HistoryRows(
     List<Double> decays,
     double transitionDecay,
     double repeatDecay) {
-  /** Older items weigh next to nothing. */
+  /** The most items of a history with a weight: older ones would weigh almost nothing. */
   static final int MOST_ITEMS = 50;
 
-  /** The maximum of last items that may come again. */
+  /** The most last items that may repeat. */
   static final int MOST_REPEATS = 1000;
 
   /**
-   * The maximum of other items that training sees with an item in any order, drawn at random from
-   * more: otherwise its time grows with the square of a basket. In the mean it sees 160 of a large
-   * basket.
+   * The most other items with which training sees an item in any order, drawn at random: otherwise
+   * its time grows with the square of a basket. On average it sees 160 of a large basket.
    */
   static final int MOST_OF_BASKET = 200;
 
@@ -50,20 +49,24 @@ record HistoryRows(
 
   private static final List<Double> DECAYS = List.of(0.4, 0.9);
 
-  /** The decay of the items of a history by which the nearest sequences are found. */
+  /** The decay of a history's items in the search for the nearest sequences. */
   private static final double NEAREST_DECAY = 0.8;
 
-  /** The decay of files without {@code nextItem.transitionDecay}. */
+  /** The decay for files without {@code nextItem.transitionDecay}. */
   static final double TRANSITION_DECAY = 0.6;
 
   /**
-   * The decays of a bag that is trained in order; in any order, items of all ages weigh the same.
+   * Returns the decays of a bag that is trained in order; in any order, items of all ages weigh the
+   * same.
    */
   static List<Double> decays(boolean ordered) {
     return ordered ? DECAYS : NO_DECAY;
   }
 
-  /** The default decays of a training, which files without {@code nextItem.decays} have, too. */
+  /**
+   * Returns the default decays of a training, which files without {@code nextItem.decays} have,
+   * too.
+   */
   static HistoryRows of(boolean ordered, LabelCounts counts) {
     return new HistoryRows(ordered, counts, 0, decays(ordered), TRANSITION_DECAY, 0);
   }
@@ -74,14 +77,14 @@ record HistoryRows(
     return new HistoryRows(ordered, more, itemsAfterTraining, decays, transitionDecay, repeatDecay);
   }
 
-  /** Whether an item of so many came after the training. */
+  /** Returns whether an item of so many came after the training. */
   boolean isNew(int item, int items) {
     return item >= items - newItems;
   }
 
   /**
-   * An estimate of what training divided the weights of the transitions from an item by, for each
-   * of its occurrences: as if all sequences had the mean length.
+   * Returns an estimate of what training divided the weights of the transitions from an item by,
+   * for each of its occurrences: as if all sequences had the mean length.
    */
   double pairsPerItem() {
     if (!ordered) {
@@ -111,12 +114,12 @@ record HistoryRows(
     return new HistoryRows(ordered, counts, newItems, decays, transitionDecay, decay);
   }
 
-  /** Whether items of a history are scored as items that come again. */
+  /** Returns whether items of a history are scored as items that come again. */
   boolean hasRepeats() {
     return repeatDecay > 0;
   }
 
-  /** The number of last items of a history that have a weight. */
+  /** Returns the number of last items of a history that have a weight. */
   int mostItems() {
     return hasRepeats() ? MOST_REPEATS : MOST_ITEMS;
   }
@@ -125,7 +128,7 @@ record HistoryRows(
     return new HistoryRows(ordered, counts, newItems, others, transitionDecay, repeatDecay);
   }
 
-  /** The number of items up to the last that training had. */
+  /** Returns the number of items up to the last that training had. */
   int knownItems() {
     int known = counts.ofLabels().length;
     while (known > 0 && count(known - 1) == 0) {
@@ -134,17 +137,19 @@ record HistoryRows(
     return known;
   }
 
-  /** The rows of the table of the bag for each item. */
+  /** Returns the rows of the table of the bag for each item. */
   int rowsPerItem() {
     return decays.size();
   }
 
-  /** The rows for the bag. */
+  /** Returns the rows for the bag. */
   SparseRows ofBag(List<int[]> histories) {
     return rows(histories, decays, item -> ordered ? 1 : Math.sqrt(rarity(item)));
   }
 
-  /** The rows for the transitions; items that neither training had nor a sighting have none. */
+  /**
+   * Returns the rows for the transitions; items that neither training had nor a sighting have none.
+   */
   SparseRows ofTransitions(List<int[]> histories) {
     List<Double> decay = ordered ? List.of(transitionDecay) : NO_DECAY;
     return rows(
@@ -156,7 +161,9 @@ record HistoryRows(
         });
   }
 
-  /** The rows for the nearest sequences, which new items are not in; rare items weigh more. */
+  /**
+   * Returns the rows for the nearest sequences, which new items are not in; rare items weigh more.
+   */
   SparseRows ofNearest(List<int[]> histories) {
     int items = counts.ofLabels().length;
     List<Double> decay = ordered ? List.of(NEAREST_DECAY) : NO_DECAY;
@@ -164,7 +171,7 @@ record HistoryRows(
   }
 
   /**
-   * The rows for texts.
+   * Returns the rows for texts.
    *
    * @param items those with a row of similar items; later ones have none
    */
@@ -173,17 +180,22 @@ record HistoryRows(
     return rows(histories, decay, item -> item >= items ? 0 : ordered ? 1 : rarity(item));
   }
 
-  /** The rows for repeats: the items themselves. */
+  /** Returns the rows for repeats: the items themselves. */
   SparseRows ofRepeats(List<int[]> histories) {
     return rows(histories, MOST_REPEATS, List.of(repeatDecay), item -> 1);
   }
 
-  /** How often training had an item; of one that came later, how often it was seen since. */
+  /**
+   * Returns how often training had an item; of one that came later, how often it was seen since.
+   */
   long count(int item) {
     return counts.ofLabels()[item];
   }
 
-  /** The inverse document frequency; 0 where a damaged file has more occurrences than baskets. */
+  /**
+   * Returns the inverse document frequency; 0 where a damaged file has more occurrences than
+   * baskets.
+   */
   private double rarity(int item) {
     return Math.max(0, Math.log((2.0 + counts.examples()) / (1.0 + count(item))));
   }

@@ -31,7 +31,7 @@ final class HistoryTraining {
   private long steps;
 
   /**
-   * How the bag is trained.
+   * The settings of a bag's training.
    *
    * @param ordered whether it predicts an item from those before, or else from a random part of the
    *     others
@@ -49,7 +49,7 @@ final class HistoryTraining {
     }
   }
 
-  /** Layers after the best epoch, the number of which is that of the setting. */
+  /** The layers after the best epoch, whose number the setting holds. */
   record Trained(HistoryLayers layers, Setting setting) implements AutoCloseable {
     @Override
     public void close() {
@@ -77,14 +77,14 @@ final class HistoryTraining {
     return classes.classCount();
   }
 
-  /** Calls the listener before one of several trainings, which has a number from 1 on. */
+  /** Calls the listener before one of several trainings, numbered from 1 on. */
   void listen(int number, int count, Setting setting, String more) {
     long times = (long) setting.epochs * examples.size();
     learning.listener().training(number, count, setting + more, times);
   }
 
   /**
-   * Trains layers, until it is stopped. Without a step they are as they began, in epoch 0.
+   * Trains layers until it is stopped. Without a step they are unchanged, in epoch 0.
    *
    * @param heldOut choose the epoch, of equals the last; empty: it is the last of all
    */
@@ -140,7 +140,7 @@ final class HistoryTraining {
     return new LearningPoint(epoch, loss, metrics.precision(1), ndcg, Double.NaN, ndcg >= bestNdcg);
   }
 
-  /** The quality of layers without transitions. */
+  /** Returns the quality of layers without transitions. */
   private Metrics measured(HistoryLayers layers, List<Sequence> sequences) {
     Mixture alone =
         Mixture.builder().layer(NextItemFile.LAYER, layers.bag(), layers.softmax()).build();
@@ -160,8 +160,8 @@ final class HistoryTraining {
   }
 
   /**
-   * An epoch, or a part until it is stopped: NaN without a step. The rate falls from step to step,
-   * to zero at the end of the last planned epoch.
+   * Trains an epoch, or a part of it until it is stopped. Returns the mean loss; NaN without a
+   * step. The rate falls from step to step, to zero at the end of the last planned epoch.
    */
   private double learn(HistoryLayers layers, Setting setting, int epoch) {
     int[] order = examples.shuffled();

@@ -22,10 +22,10 @@ import org.blocksparse.softmax.ClassAssignment;
  * items before it, or from a random part of the others.
  *
  * <p>Items get numbers in the order of their first occurrence, whatever their names are: names may
- * tell when an item appeared, held-out occurrences included.
+ * reveal when an item appeared, including held-out occurrences.
  */
 final class ItemExamples {
-  /** Enough examples to tell which items are alike. */
+  /** The examples to cluster, enough to find similar items. */
   private static final int MOST_TO_CLUSTER = 500_000;
 
   private final boolean ordered;
@@ -49,7 +49,7 @@ final class ItemExamples {
       IntStream items =
           sequence.items().stream()
               .mapToInt(item -> numbers.computeIfAbsent(item, i -> numbers.size()));
-      // Shares of baskets and rarities count an item once for each basket.
+      // Shares of baskets and rarities count an item once per basket.
       sequences.add((ordered ? items : items.distinct()).toArray());
     }
     int first = ordered ? 1 : 0;
@@ -84,12 +84,12 @@ final class ItemExamples {
     return labels.size();
   }
 
-  /** The names of the items by their numbers. */
+  /** Returns the names of the items by their numbers. */
   Labels labels() {
     return labels;
   }
 
-  /** With the default decays. */
+  /** Returns rows with the default decays. */
   HistoryRows rows() {
     return rows;
   }
@@ -98,12 +98,12 @@ final class ItemExamples {
     return Transitions.of(sequences, rows.counts().ofLabels(), ordered);
   }
 
-  /** The sequences, which vote for their items; null: none has two. */
+  /** Returns the sequences, which vote for their items; null: none has two. */
   NearestExamples nearestOrNull() {
     return NearestSequences.ofOrNull(sequences, ordered, rows.counts().ofLabels());
   }
 
-  /** Puts items that are seen with the same others into one class. */
+  /** Puts items that occur with the same others into one class. */
   ClassAssignment classes(int count, TrainingOptions learning) {
     int[] some = Arrays.copyOf(shuffled(), Math.min(MOST_TO_CLUSTER, size()));
     int[] offsets = IntStream.rangeClosed(0, some.length).toArray();
@@ -114,7 +114,7 @@ final class ItemExamples {
     }
   }
 
-  /** The numbers of all examples in random order. */
+  /** Returns the numbers of all examples in random order. */
   int[] shuffled() {
     int[] order = IntStream.range(0, size()).toArray();
     for (int i = order.length - 1; i > 0; i--) {
@@ -127,7 +127,7 @@ final class ItemExamples {
   }
 
   /**
-   * The items that are seen of some examples.
+   * Returns the items that are seen of some examples.
    *
    * @param before whether these are all before the one to predict, or else a random part of the
    *     others, which each call draws again
@@ -142,7 +142,7 @@ final class ItemExamples {
     return seen;
   }
 
-  /** The items that some examples predict. */
+  /** Returns the items that some examples predict. */
   int[] next(int... which) {
     return IntStream.of(which)
         .map(example -> sequences.get(sequenceOf[example])[placeOf[example]])
@@ -153,7 +153,7 @@ final class ItemExamples {
     return Arrays.copyOfRange(sequence, Math.max(0, end - HistoryRows.MOST_ITEMS), end);
   }
 
-  /** A random part of the others, one at least; of a basket, more often a large one. */
+  /** Returns a random part of the others, one at least; of a basket, more often a large one. */
   private int[] part(int[] sequence, int place) {
     double uniform = random.nextDouble();
     double share = ordered ? uniform : 1 - Math.pow(uniform, 4);

@@ -12,14 +12,16 @@ import org.blocksparse.mixture.NearestExamples;
 
 /**
  * Makes examples of the sequences of a training, which vote for their items: session-kNN. A
- * sequence is near a history if they share many items, and the sequence has few others. In
- * sequences, a frequent item gets smaller votes; a basket divides one vote among its items.
+ * sequence is near a history if they share many items, and it has few others. In sequences, a
+ * frequent item gets smaller votes; a basket divides one vote among its items.
  */
 final class NearestSequences {
   /** The number of nearest sequences that vote. */
   private static final int NEAREST = 100;
 
-  /** Enough sequences to find near ones; otherwise a search takes long for frequent items. */
+  /**
+   * The most sequences, enough to find near ones; with more, a search is slow for frequent items.
+   */
   private static final int MOST_SEQUENCES = 100_000;
 
   /** The power of the count of an item that divides its votes, in sequences. */
@@ -28,7 +30,7 @@ final class NearestSequences {
   private NearestSequences() {}
 
   /**
-   * Examples; null: no sequence has two items.
+   * Returns examples; null if no sequence has two items.
    *
    * @param counts how often the sequences have each item
    */
@@ -59,7 +61,7 @@ final class NearestSequences {
     }
   }
 
-  /** A copy with weights of a type; null for null. */
+  /** Returns a copy with weights of a type; null for null. */
   static NearestExamples copyOrNull(NearestExamples nearest, ElementType type) {
     if (nearest == null) {
       return null;
@@ -73,7 +75,7 @@ final class NearestSequences {
     }
   }
 
-  /** Closes examples; null is none. */
+  /** Closes examples; null is ignored. */
   static void close(NearestExamples nearest) {
     if (nearest != null) {
       nearest.examples().close();
@@ -87,7 +89,7 @@ final class NearestSequences {
     return values;
   }
 
-  /** The votes of a sequence for its items. */
+  /** Returns the votes of a sequence for its items. */
   private static float[] votes(int[] set, double perSequence, long... counts) {
     float[] votes = new float[set.length];
     for (int i = 0; i < votes.length; i++) {

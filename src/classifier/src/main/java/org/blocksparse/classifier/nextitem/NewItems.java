@@ -40,12 +40,12 @@ final class NewItems {
   private static final double AROUND = 0.8;
 
   /**
-   * How much the first sighting raises the logit of an item that is not likely at all; the n-th
-   * sighting raises it by an n-th of that. Larger rates push down other items.
+   * The increase of the logit of an unlikely item by its first sighting; the n-th sighting raises
+   * it by an n-th of that. Larger rates push down other items.
    */
   private static final double RATE = 1.5;
 
-  /** The known items that a text stands for. */
+  /** The known items that a text represents. */
   private static final int MOST_SIMILAR = 5;
 
   private static final int BATCH = 256;
@@ -67,7 +67,7 @@ final class NewItems {
    * @param after the items after it; none in a basket
    */
   private record Sighting(int item, int[] before, int[] after) {
-    /** The weights of the items around it, whose sum is 1. */
+    /** Returns the weights of the items around it, whose sum is 1. */
     Map<Integer, Float> around(boolean ordered) {
       Map<Integer, Float> shares = new TreeMap<>();
       float sum = 0;
@@ -150,19 +150,19 @@ final class NewItems {
     }
   }
 
-  /** Whether an item that the model knows came after the training. */
+  /** Returns whether an item that the model knows came after the training. */
   private boolean isNew(int item) {
     return rows.isNew(item, labels.size());
   }
 
-  /** The known items of some places, but those at another place. */
+  /** Returns the known items of some places, but those at another place. */
   private static int[] known(int[] outputs, int but, int begin, int end) {
     return Arrays.stream(outputs, Math.max(0, begin), Math.min(outputs.length, end))
         .filter(output -> output >= 0 && output != outputs[but])
         .toArray();
   }
 
-  /** The rows of a model that knows the sightings. */
+  /** Returns the rows of a model that knows the sightings. */
   HistoryRows rows() {
     long[] counts = Arrays.copyOf(rows.counts().ofLabels(), labels.size() + added.size());
     sightings.forEach(sighting -> counts[sighting.item]++);
@@ -209,7 +209,7 @@ final class NewItems {
     return all;
   }
 
-  /** The mean history of each item that is added. */
+  /** Returns the mean history of each item that is added. */
   private FloatTensor means(float[][] x) {
     int size = x[0].length;
     float[] means = new float[added.size() * size];
@@ -226,7 +226,7 @@ final class NewItems {
     return FloatTensor.of(means, added.size(), size);
   }
 
-  /** Takes a step for each sighting: the outputs of a class are read and written once. */
+  /** Makes a step for each sighting; the outputs of a class are read and written once. */
   private void learn(HierarchicalSoftmax layer, float[]... x) {
     ClassAssignment classes = layer.assignment();
     Map<Integer, List<Integer>> ofClass = new TreeMap<>();
@@ -253,7 +253,10 @@ final class NewItems {
         });
   }
 
-  /** A normalized step: the logit of an output rises by its error times the rate, whatever x is. */
+  /**
+   * Makes a normalized step: the logit of an output rises by its error times the rate, whatever x
+   * is.
+   */
   private static void step(float[] w, float[] b, int size, int output, double rate, float... x) {
     double square = 0;
     double[] logits = new double[size];
@@ -276,7 +279,7 @@ final class NewItems {
     }
   }
 
-  /** The vectors of an item are the means of those around it. */
+  /** Adds the vectors of items, which are the means of those around them. */
   private void addVectors(EmbeddingBag bag) {
     int perItem = rows.rowsPerItem();
     List<int[]> around = new ArrayList<>();
@@ -322,7 +325,10 @@ final class NewItems {
 
   // --------------------------------------------------------------------------------------- texts
 
-  /** Similarities of all texts, of the type that they had; those from before if there are none. */
+  /**
+   * Returns the similarities of all texts, in their previous type; the previous ones if there are
+   * no texts.
+   */
   SparseWeights texts(SparseWeights old) {
     if (similarities == null) {
       return old.withWeights(old.weightType());
@@ -334,7 +340,7 @@ final class NewItems {
 
   // --------------------------------------------------------------------------------- transitions
 
-  /** Transitions with those of the sightings, of the type that they had. */
+  /** Returns the transitions with those of the sightings, in their previous type. */
   SparseWeights transitions(SparseWeights old) {
     if (sightings.isEmpty()) {
       return old.withWeights(old.weightType());
@@ -395,7 +401,7 @@ final class NewItems {
     return scores;
   }
 
-  /** Scales earlier weights of items that have more sightings now, to them and from them. */
+  /** Scales the earlier weights of items that now have more sightings, to them and from them. */
   private void scale(int item, int[] followers, float[] weights, long... counts) {
     double from = isNew(item) ? (double) rows.count(item) / counts[item] : 1;
     for (int i = 0; i < followers.length; i++) {
@@ -422,7 +428,10 @@ final class NewItems {
     }
   }
 
-  /** The followers of a new item: the items after a sighting, and those of the items around it. */
+  /**
+   * Returns the followers of a new item: the items after a sighting, and those of the items around
+   * it.
+   */
   private Map<Integer, Float> followers(
       Sighting sighting, List<int[]> followers, List<float[]> weights) {
     Map<Integer, Float> next = new HashMap<>();

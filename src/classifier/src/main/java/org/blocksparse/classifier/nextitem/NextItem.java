@@ -93,8 +93,8 @@ public final class NextItem implements AutoCloseable {
   }
 
   /**
-   * Whether a file holds such a model: false for a file that is not safetensors. Only its header is
-   * read.
+   * Returns whether a file holds such a model: false for a file that is not safetensors. Only its
+   * header is read.
    *
    * @throws IOException if the file cannot be read
    */
@@ -128,14 +128,14 @@ public final class NextItem implements AutoCloseable {
     mixture.save(file, SaveOptions.defaults().withMetadata(all));
   }
 
-  /** The k items that a user most probably takes next, best first. */
+  /** Returns the k items that a user most probably takes next, best first. */
   public List<Prediction> recommend(List<String> history, int k) {
     return recommend(List.of(history), PredictionOptions.top(k)).get(0);
   }
 
   /**
-   * The items that each user most probably takes next, best first; those of the history by {@link
-   * #repeats}.
+   * Returns the items that each user most probably takes next, best first; those of the history by
+   * {@link #repeats}.
    *
    * @param options the number of items, a threshold and a filter by their names; for instance
    *     {@link LabelFilter#only} those in stock
@@ -161,7 +161,7 @@ public final class NextItem implements AutoCloseable {
       for (int row = 0; row < ranking.batch(); row++) {
         List<Prediction> found = new ArrayList<>();
         for (int rank = 0; rank < ranking.size(row); rank++) {
-          // Weights of transitions in a file may be negative, or above 1.
+          // Weights of transitions from a file may be negative, or above 1.
           float score = (float) Math.log(Math.min(1, Math.max(0, ranking.score(row, rank))));
           Prediction prediction = new Prediction(ranking.label(row, rank), score);
           if (prediction.isAtLeast(options.threshold())) {
@@ -178,7 +178,7 @@ public final class NextItem implements AutoCloseable {
     return items.stream().mapToInt(this::output).filter(output -> output >= 0).toArray();
   }
 
-  /** The output of an item; -1 if it is unknown. */
+  /** Returns the output of an item; -1 if it is unknown. */
   private int output(String item) {
     return labels.output(requireNonNull(item, "item"));
   }
@@ -187,7 +187,7 @@ public final class NextItem implements AutoCloseable {
     return mixture.scorers().contains(NextItemFile.TEXTS);
   }
 
-  /** The items up to the last whose text may be compared. */
+  /** Returns the items up to the last whose text may be compared. */
   private int itemsOfTexts() {
     return mixture.scorer(NextItemFile.TEXTS, SparseWeights.class).features();
   }
@@ -222,34 +222,34 @@ public final class NextItem implements AutoCloseable {
     return rows;
   }
 
-  /** Whether the model knows an item. */
+  /** Returns whether the model knows an item. */
   public boolean knows(String item) {
     return output(item) >= 0;
   }
 
-  /** The format of what training had. */
+  /** Returns the format of what training had. */
   public SequenceFormat format() {
     return NextItemFile.format(metadata);
   }
 
-  /** The columns of the events that training had. */
+  /** Returns the columns of the events that training had. */
   public EventColumns columns() {
     return NextItemFile.columns(metadata);
   }
 
-  /** The time before which the events of the training are; empty if it has no limit. */
+  /** Returns the time before which the events of the training are; empty if it has no limit. */
   public OptionalDouble until() {
     return NextItemFile.until(metadata);
   }
 
-  /** The gap that ends a sequence of a user's events; empty if a user has one sequence. */
+  /** Returns the gap that ends a sequence of a user's events; empty if a user has one sequence. */
   public Optional<Duration> sessionGap() {
     return NextItemFile.sessionGap(metadata);
   }
 
   /**
-   * Whether items of the history are recommended by default: if they are scored, since held-out
-   * items repeat.
+   * Returns whether items of the history are recommended by default: if they are scored, since
+   * held-out items repeat.
    */
   public Repeats repeats() {
     return rows.hasRepeats() ? Repeats.INCLUDE : Repeats.EXCLUDE;
@@ -401,7 +401,7 @@ public final class NextItem implements AutoCloseable {
 
   private void evaluate(
       List<Sequence> batch, List<UserHistory> users, int upTo, Repeats repeats, Judge judge) {
-    // The items of a user that all rows exclude are listed once.
+    // Items of a user that all rows exclude are listed once.
     boolean isOneUser = users.stream().distinct().count() == 1;
     boolean isCommon = isOneUser && repeats == Repeats.EXCLUDE;
     int common = isCommon ? batch.stream().mapToInt(Sequence::known).min().orElse(0) : 0;
@@ -419,7 +419,7 @@ public final class NextItem implements AutoCloseable {
     judge.accept(rank(histories, taken, upTo, allowed, repeats), targets);
   }
 
-  /** The model card: facts on the model and its training. */
+  /** Returns the model card: facts on the model and its training. */
   public Map<String, String> info() {
     Map<String, String> facts = new ModelCard(metadata).facts();
     facts.put("format", format().name().toLowerCase(Locale.ROOT));
@@ -433,12 +433,12 @@ public final class NextItem implements AutoCloseable {
     return facts;
   }
 
-  /** A gap such as 30m. */
+  /** Returns a gap such as 30m. */
   private static String written(Duration gap) {
     return gap.toString().substring("PT".length()).toLowerCase(Locale.ROOT);
   }
 
-  /** A number without an exponent, as times have. */
+  /** Returns a number without an exponent, as times have. */
   private static String plain(double number) {
     return BigDecimal.valueOf(number).stripTrailingZeros().toPlainString();
   }

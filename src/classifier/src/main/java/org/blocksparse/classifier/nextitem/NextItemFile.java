@@ -81,13 +81,13 @@ final class NextItemFile {
   private static final String OF_CLASSIFIERS =
       ", which Classifier.load reads, and the commands without next-item";
 
-  /** A header has at most 8 MB; this leaves room for the model card. */
+  /** The longest counts: a header has at most 8 MB; this leaves room for the model card. */
   private static final int LONGEST_COUNTS = 6 << 20;
 
   private NextItemFile() {}
 
   /**
-   * The metadata of a file.
+   * Returns the metadata of a file.
    *
    * @throws IllegalArgumentException if there are too many items for a file
    */
@@ -106,7 +106,7 @@ final class NextItemFile {
     return metadata;
   }
 
-  /** Puts the format of what was learned, and the time before which it is. */
+  /** Stores the format of the training data, and the time before which they are. */
   static void putData(Map<String, String> metadata, NextItemOptions options) {
     metadata.put(DATA_FORMAT, options.format().name().toLowerCase(Locale.ROOT));
     putColumn(metadata, USER_COLUMN, options.columns().user());
@@ -303,7 +303,8 @@ final class NextItemFile {
   }
 
   /**
-   * The sum of probabilities, whatever a file says: a model takes the logarithm of its scores.
+   * Returns the sum of probabilities, whatever a file says: a model takes the logarithm of its
+   * scores.
    *
    * @param nearest null: there are none
    * @param texts null: there are none
@@ -325,7 +326,8 @@ final class NextItemFile {
   }
 
   /**
-   * The layer and the transitions of a sum, with other scorers beside them; null: there are none.
+   * Returns the layer and the transitions of a sum, with other scorers beside them; null: there are
+   * none.
    */
   static Mixture sum(
       Mixture of, NearestExamples nearest, SparseWeights texts, SparseWeights repeats) {
@@ -346,7 +348,7 @@ final class NextItemFile {
     return sum.scorers().contains(TEXTS) ? sum.scorer(TEXTS, SparseWeights.class) : null;
   }
 
-  /** The weights of repeats: each item has itself. */
+  /** Returns the weights of repeats: each item has itself. */
   static SparseWeights repeats(Labels labels) {
     int items = labels.size();
     float[] ones = new float[items];

@@ -54,7 +54,7 @@ public final class NextItemOptions {
     return changed;
   }
 
-  /** Sequences, whose last items are held out. */
+  /** Returns options for sequences, whose last items are held out. */
   public static NextItemOptions defaults() {
     return DEFAULTS;
   }
@@ -69,7 +69,7 @@ public final class NextItemOptions {
   }
 
   /**
-   * The format of the sequences, by default {@link SequenceFormat#SEQUENCES}. In {@link
+   * Sets the format of the sequences, by default {@link SequenceFormat#SEQUENCES}. In {@link
    * SequenceFormat#BASKETS}, the order of items means nothing. The model keeps the format, in which
    * the command reads further input.
    */
@@ -79,8 +79,8 @@ public final class NextItemOptions {
   }
 
   /**
-   * The columns of events, by default with the usual names. The model keeps them, and the command
-   * reads further events by them.
+   * Sets the columns of events, by default with the usual names. The model keeps them, and the
+   * command reads further events by them.
    */
   public NextItemOptions withColumns(EventColumns value) {
     requireNonNull(value, "columns");
@@ -88,7 +88,7 @@ public final class NextItemOptions {
   }
 
   /**
-   * The time before which all events are. The model keeps it, so that no test has events that
+   * Sets the time before which all events are. The model keeps it, so that no test has events that
    * training had.
    *
    * @throws IllegalArgumentException unless it is finite
@@ -101,8 +101,8 @@ public final class NextItemOptions {
   }
 
   /**
-   * The gap that ends a sequence of a user's events, as in {@link SequenceReader#withSessionGap}.
-   * The model keeps it, and the command reads further events by it.
+   * Sets the gap that ends a sequence of a user's events, as in {@link
+   * SequenceReader#withSessionGap}. The model keeps it, and the command reads further events by it.
    *
    * @throws IllegalArgumentException unless the gap is in [1, 99999999999] whole seconds
    */
@@ -129,8 +129,8 @@ public final class NextItemOptions {
   }
 
   /**
-   * The share of the vector of a history that each training step drops. Default: 0.5, and 0.7 where
-   * it learns sequences in any order.
+   * Sets the share of the vector of a history that each training step drops. Default: 0.5, and 0.7
+   * where it learns sequences in any order.
    *
    * @throws IllegalArgumentException unless it is in [0, 1)
    */
@@ -168,7 +168,7 @@ public final class NextItemOptions {
     return columns;
   }
 
-  /** Whether the order of items means something. */
+  /** Returns whether the order of items means something. */
   boolean ordered() {
     return format != SequenceFormat.BASKETS;
   }
@@ -181,7 +181,7 @@ public final class NextItemOptions {
     return Optional.ofNullable(sessionGap);
   }
 
-  /** Null: a part of the training sequences is held out. */
+  /** Returns the validation sequences; null if a part of the training sequences is held out. */
   List<Sequence> validationOrNull() {
     return validation;
   }

@@ -30,25 +30,30 @@ import org.blocksparse.ranking.Labels;
 final class NextItemTrainer {
   private static final int EPOCHS = 10;
 
-  /** Each epoch sees other parts of a basket. */
+  /** The epochs of baskets, each of which sees other parts of a basket. */
   private static final int EPOCHS_OF_BASKETS = 12;
 
-  /** One of so many baskets is held out. */
+  /** One in this many baskets is held out. */
   private static final int HELD_OUT = 10;
 
-  /** Enough held-out sequences to choose an epoch, and one or both of two trainings. */
+  /**
+   * The held-out sequences that are enough to choose an epoch, and one or both of two trainings.
+   */
   private static final int MOST_OF_EPOCH = 10_000;
 
-  /** Enough of these to choose the weights of two scorers. */
+  /** The held-out sequences that are enough to choose the weights of two scorers. */
   private static final int MOST_TO_MIX = 4000;
 
-  /** Shares of the transitions. The layer always has a part: it alone knows all items. */
+  /** The shares of the transitions. The layer always has a share, as it alone knows all items. */
   private static final double[] SHARES = {0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9, 0.97};
 
-  /** The place of the share that is measured first, with all decays. */
+  /** The index of the share that is measured first, with all decays. */
   private static final int FIRST_SHARE = 3;
 
-  /** {@link HistoryRows#transitionDecay}: the best with the first share. */
+  /**
+   * The candidates of {@link HistoryRows#transitionDecay}; the best one with the first share is
+   * kept.
+   */
   private static final double[] TRANSITION_DECAYS = {HistoryRows.TRANSITION_DECAY, 0.8, 0.95};
 
   private final NextItemOptions options;
@@ -56,7 +61,7 @@ final class NextItemTrainer {
   private final int epochs;
   private final ItemExamples learned;
 
-  /** All that was given; null: nothing of it is held out. */
+  /** All given data; null if nothing of it is held out. */
   private final ItemExamples all;
 
   private final List<Sequence> validation;
@@ -66,7 +71,7 @@ final class NextItemTrainer {
 
   private final Map<String, String> metadata = new TreeMap<>();
 
-  /** The number of sequences that were measured to choose, each for every choice. */
+  /** The number of sequences that were measured for choices, counted for each choice. */
   private int measured;
 
   private int toMeasure;
@@ -102,8 +107,8 @@ final class NextItemTrainer {
   }
 
   /**
-   * By the hash of the items in any order, so that equal baskets are held out together. A single
-   * item is not: no other could be predicted.
+   * Decides by the hash of the items in any order, so that equal baskets are held out together. A
+   * single item is not held out: nothing else could be predicted.
    */
   static boolean isHeldOut(Sequence basket) {
     List<String> items = distinct(basket);
@@ -135,7 +140,8 @@ final class NextItemTrainer {
       }
       chosen.model.close();
       return last;
-    } catch (ArithmeticException | OutOfMemoryError e) { // the loss is not finite, or no memory
+    } catch (ArithmeticException
+        | OutOfMemoryError e) { // the loss is not finite, or memory is short
       String reason = "the last training has failed, so held-out items are not learned: ";
       learning.listener().warning(reason + e.getMessage());
       return chosen.model;
@@ -225,7 +231,7 @@ final class NextItemTrainer {
     }
   }
 
-  /** One of them, or all, whatever is best on the validation sequences. */
+  /** Returns one of them, or all together, whichever is best on the validation sequences. */
   private Chosen best(List<Trained> trained) {
     List<List<Trained>> candidates = new ArrayList<>();
     trained.forEach(one -> candidates.add(List.of(one)));
@@ -291,7 +297,7 @@ final class NextItemTrainer {
     }
   }
 
-  /** The share of the nearest sequences; 0 unless they gain more than a standard error. */
+  /** Returns the share of the nearest sequences; 0 unless they gain more than a standard error. */
   private double shareOfNearest(NextItem model) {
     int before = measured;
     NearestExamples nearest = learned.nearestOrNull();
@@ -325,7 +331,7 @@ final class NextItemTrainer {
     return best;
   }
 
-  /** The model with votes of the nearest sequences; itself without a share of them. */
+  /** Returns the model with votes of the nearest sequences; itself without a share of them. */
   private static NextItem withNearest(NextItem model, ItemExamples examples, double share) {
     if (share == 0) {
       return model;
@@ -341,7 +347,7 @@ final class NextItemTrainer {
     }
   }
 
-  /** Whether texts can be weighed. */
+  /** Returns whether texts can be weighed. */
   private boolean hasTexts() {
     return !options.itemTexts().isEmpty() && !validation.isEmpty();
   }
@@ -364,8 +370,8 @@ final class NextItemTrainer {
   }
 
   /**
-   * A model of copies in 8 bits, and transitions in 16. As floats, rows of several settings are
-   * large, and half of them zeros.
+   * Returns a model of copies in 8 bits, and transitions in 16. As floats, rows of several settings
+   * are large, and half of them zeros.
    *
    * @param chosen has the share and the decay of the transitions
    * @throws ArithmeticException if a weight is not finite
@@ -401,7 +407,7 @@ final class NextItemTrainer {
     return transitions;
   }
 
-  /** The model with the decay and the share that are best on validation sequences. */
+  /** Returns the model with the decay and the share that are best on validation sequences. */
   private Chosen weighted(HistoryLayers layers, SparseWeights transitions, List<Trained> of) {
     Mixture mixture =
         NextItemFile.sum(layers.bag(), layers.softmax(), transitions, null, null, null);
@@ -422,11 +428,13 @@ final class NextItemTrainer {
       best = climbed(best, mixture, -1);
     }
     double ndcg = ndcg(best.model, some).mean();
-    measured = before + toWeigh(); // and those that were not, as no share gained
+    measured = before + toWeigh(); // includes choices that were skipped, as no share gained
     return new Chosen(best.model, settings, best.share, ndcg);
   }
 
-  /** The model with the last of larger or smaller shares that each gain over the one before. */
+  /**
+   * Returns the model with the last of larger or smaller shares that each gain over the one before.
+   */
   private Chosen climbed(Chosen from, Mixture mixture, int step) {
     Chosen best = from;
     HistoryRows rows = from.model.rows();
@@ -439,13 +447,15 @@ final class NextItemTrainer {
     return best;
   }
 
-  /** The maximum number of sequences that are measured to weigh one candidate. */
+  /** Returns the maximum number of sequences that are measured to weigh one candidate. */
   private int toWeigh() {
     int decays = options.ordered() ? TRANSITION_DECAYS.length : 1;
     return (decays + mostShares()) * mixed().size() + some.size();
   }
 
-  /** The maximum number of shares beside the first: all above, or the next and all below. */
+  /**
+   * Returns the maximum number of shares beside the first: all above, or the next and all below.
+   */
   private static int mostShares() {
     return Math.max(SHARES.length - 1 - FIRST_SHARE, FIRST_SHARE + 1);
   }

@@ -13,11 +13,11 @@ import org.blocksparse.mixture.Mixture;
  * Searches for the weight and the decay of scores of repeats, by nDCG on held-out sequences.
  *
  * <p>Repeats have a weight only if they gain more than a standard error over a ranking of new items
- * alone: where users never come back to an item, the model stays as it is. The other scorers keep
- * their proportion, and so the ranking of new items.
+ * alone: if users never return to an item, the model is unchanged. The other scorers keep their
+ * proportion, and so the ranking of new items.
  */
 final class RepeatSearch {
-  /** The first is measured with all decays. */
+  /** The shares of repeats; the first is measured with all decays. */
   private static final double[] SHARES = {0.3, 0.05, 0.1, 0.2, 0.45, 0.6, 0.75, 0.9};
 
   private static final double[] DECAYS = {0.8, 0.4, 0.6, 0.9, 0.95, 0.98, 0.99, 1.0};
@@ -46,13 +46,13 @@ final class RepeatSearch {
     this.listener = listener;
   }
 
-  /** The maximum number of choices that are measured. */
+  /** Returns the maximum number of choices that are measured. */
   static int choices() {
-    return DECAYS.length + SHARES.length; // new items alone; decays; other shares
+    return DECAYS.length + SHARES.length; // new items alone, decays, other shares
   }
 
   /**
-   * The best choice.
+   * Returns the best choice.
    *
    * @param model without scores of repeats
    * @param heldOut sequences, each with items before its targets
@@ -67,7 +67,7 @@ final class RepeatSearch {
     }
   }
 
-  /** The share of targets that are in the history. */
+  /** Returns the share of targets that are in the history. */
   static double shareOfRepeats(List<Sequence> sequences) {
     long repeats = 0;
     long all = 0;
@@ -81,7 +81,10 @@ final class RepeatSearch {
     return all == 0 ? 0 : (double) repeats / all;
   }
 
-  /** The model with a choice; itself if that has no repeats. It shares the layers of the model. */
+  /**
+   * Returns the model with a choice; itself if that has no repeats. It shares the layers of the
+   * model.
+   */
   static NextItem with(NextItem model, Choice choice) {
     return choice.share == 0
         ? model

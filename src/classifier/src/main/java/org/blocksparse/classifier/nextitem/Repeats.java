@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier.nextitem;
 
-/** Whether items of a history are recommended again. */
+/** The items of a history that are recommended again. */
 public enum Repeats {
   /** All items. */
   INCLUDE,
   /** New items: none of the history. */
   EXCLUDE,
-  /** Items of the history alone. */
+  /** Only items of the history. */
   ONLY
 }

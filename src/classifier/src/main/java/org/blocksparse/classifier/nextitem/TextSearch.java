@@ -6,8 +6,8 @@ import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
 
 /**
- * Searches for the weight of similar texts, by nDCG on held-out sequences. They have one only if
- * they gain more than a standard error: else the model stays as it is.
+ * Searches for the weight of similar texts, by nDCG on held-out sequences. Texts have a weight only
+ * if they gain more than a standard error; otherwise the model is unchanged.
  */
 final class TextSearch {
   private static final double[] SHARES = {0.05, 0.1, 0.2, 0.3, 0.45, 0.6};
@@ -25,13 +25,13 @@ final class TextSearch {
 
   private TextSearch() {}
 
-  /** The number of choices that are measured. */
+  /** Returns the number of choices that are measured. */
   static int choices() {
     return 1 + SHARES.length;
   }
 
   /**
-   * The best choice.
+   * Returns the best choice.
    *
    * @param model without texts
    * @param texts weights of each item for those with similar texts
@@ -55,7 +55,7 @@ final class TextSearch {
         ofBest.standardErrorOfGainOver(without));
   }
 
-  /** The model with texts of a share; it has the layers of the model. */
+  /** Returns the model with texts of a share; it has the layers of the model. */
   static NextItem with(NextItem model, SparseWeights texts, double share) {
     Mixture parts = model.mixture();
     Mixture sum = NextItemFile.sum(parts, NextItemFile.nearestOrNull(parts), texts, null);

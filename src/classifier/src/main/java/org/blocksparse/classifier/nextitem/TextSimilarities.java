@@ -16,16 +16,16 @@ import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
 
 /**
- * Finds items with similar texts: by the cosine of their words, which weigh by TF-IDF, as those of
- * the texts of labels do.
+ * Finds items with similar texts, by the cosine of their words, weighted by TF-IDF like the texts
+ * of labels.
  */
 final class TextSimilarities {
-  /** The similar items kept of an item. */
+  /** The number of similar items kept for an item. */
   static final int MOST_SIMILAR = 100;
 
   /**
-   * The maximum number of items of a word that is compared: a word of more tells little, and each
-   * of these items would be compared with all others.
+   * The most items of a word that is compared: a more frequent word means little, and all of its
+   * items would be compared with each other.
    */
   private static final int MOST_OF_WORD = 10_000;
 
@@ -58,7 +58,7 @@ final class TextSimilarities {
     }
   }
 
-  /** The words of each item, as often as they occur. */
+  /** Returns the words of each item, as often as they occur. */
   private static List<int[]> words(Labels labels, Map<String, String> texts) {
     FeatureExtractor extractor = new FeatureExtractor(1, false, CharacterNgrams.NONE);
     Map<Long, Integer> numbers = new HashMap<>();
@@ -90,7 +90,7 @@ final class TextSimilarities {
     cosines.add(of);
   }
 
-  /** The items that are similar to an item, the most similar first. */
+  /** Returns the items that are similar to an item, the most similar first. */
   int[] similar(int item) {
     return similar.get(item);
   }

@@ -10,16 +10,16 @@ import org.blocksparse.linear.SparseWeights;
 
 /**
  * Counts which items follow which: item-kNN with distances. A pair of a sequence counts less the
- * more items are between, and less if the other item came before. A frequent follower counts less.
- * The weights of an item sum to 1. In baskets, the weight is the share of the baskets with one item
- * that hold the other; in a large basket, only some others count.
+ * more items are between its two, and less if the other item came before. A frequent follower
+ * counts less. The weights of an item sum to 1. In baskets, the weight is the share of the baskets
+ * with one item that hold the other; in a large basket, only some others count.
  */
 final class Transitions {
   static final double PER_DISTANCE = 0.9;
   static final double BACKWARD = 0.3;
   static final double POPULARITY = 0.2;
 
-  /** The weights kept of an item, the largest. */
+  /** The number of weights kept for an item, the largest ones. */
   static final int MOST_FOLLOWERS = 500;
 
   private final List<int[]> sequences;
@@ -28,7 +28,7 @@ final class Transitions {
   private final float[] sums;
   private final int[] found;
 
-  /** Fixed, so that equal sequences have equal weights. */
+  /** A fixed seed, so that equal sequences have equal weights. */
   private final SplittableRandom random = new SplittableRandom(0);
 
   private int size;
@@ -42,7 +42,7 @@ final class Transitions {
   }
 
   /**
-   * The weights of pairs.
+   * Returns the weights of pairs.
    *
    * @param counts how often the sequences have each item
    */

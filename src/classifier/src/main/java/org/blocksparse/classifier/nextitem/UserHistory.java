@@ -10,8 +10,8 @@ import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.ranking.Labels;
 
 /**
- * The outputs of a user's items. A test by time has a sequence for each event, which are beginnings
- * of one list: to look up and to list the items of each would take the square of the events.
+ * The outputs of a user's items. A test by time has a sequence for each event, all of them prefixes
+ * of one list: looking up the items of each would take quadratic time.
  */
 final class UserHistory {
   private final ItemList items;
@@ -40,14 +40,14 @@ final class UserHistory {
     }
   }
 
-  /** Whether a sequence is a beginning of these items. */
+  /** Returns whether a sequence is a beginning of these items. */
   boolean hasBeginning(Sequence sequence) {
     return ItemList.of(sequence.items()).isBeginningOf(items);
   }
 
   /**
-   * The distinct outputs of the items of some places, each unknown item as an output of its own
-   * from {@code items} on.
+   * Returns the distinct outputs of the items of some places, each unknown item as an output of its
+   * own from {@code items} on.
    */
   int[] targets(int begin, int end, int items) {
     return IntStream.range(begin, end)
@@ -56,13 +56,13 @@ final class UserHistory {
         .toArray();
   }
 
-  /** The last known items before a place, at most so many. */
+  /** Returns the last known items before a place, at most so many. */
   int[] known(int before, int limit) {
     int end = knownBefore[before];
     return Arrays.copyOfRange(known, Math.max(0, end - limit), end);
   }
 
-  /** The known items before a place that are not before an earlier one, each once. */
+  /** Returns the known items before a place that are not before an earlier one, each once. */
   int[] distinct(int from, int before) {
     return Arrays.copyOfRange(distinct, distinctBefore[from], distinctBefore[before]);
   }

@@ -9,12 +9,12 @@ import org.blocksparse.classifier.NumberedExamples;
 import org.blocksparse.classifier.PredictionSets;
 import org.blocksparse.classifier.TrainedClassifier;
 
-/** The answers on held-out examples, from which a model keeps its thresholds. */
+/** The answers on held-out examples, which determine the thresholds of a model. */
 final class Answers {
   private final Decisions decisions;
   private final List<Float> right = new ArrayList<>();
 
-  /** No answers yet, of a model or those like it. */
+  /** Starts without answers, for a model or similar ones. */
   Answers(TrainedClassifier model) {
     this.decisions = model.decisions(Decisions.LEAST_THRESHOLD);
   }
@@ -27,7 +27,7 @@ final class Answers {
     }
   }
 
-  /** Puts the thresholds into a model, unless there were no examples. */
+  /** Stores the thresholds in a model, unless there were no examples. */
   void keep(TrainedClassifier model) {
     if (right.isEmpty()) {
       return;

@@ -18,7 +18,7 @@ final class BestModel implements AutoCloseable {
   private final ValidationMetric metric;
   private final int patience;
 
-  /** Null: nothing is measured. */
+  /** The validation examples; null if nothing is measured. */
   private final ValidationSet validation;
 
   private ValidationScores best = ValidationScores.NONE;
@@ -31,7 +31,7 @@ final class BestModel implements AutoCloseable {
   private int epochsSince;
 
   /**
-   * None so far.
+   * Starts without a model.
    *
    * @param epochs how many there will be at most
    * @param model the one that is trained
@@ -74,7 +74,8 @@ final class BestModel implements AutoCloseable {
   private ValidationScores scores(TrainedClassifier model) {
     try {
       return validation.measure(model, metric == ValidationMetric.F1, options.listener());
-    } catch (InvalidInputException e) { // of the weights, which the next loss would tell, too
+    } catch (
+        InvalidInputException e) { // the weights are not finite, as the next loss would show, too
       throw new ArithmeticException(e.getMessage());
     }
   }
@@ -95,14 +96,14 @@ final class BestModel implements AutoCloseable {
     }
   }
 
-  /** Whether the model has not become better for as many epochs as it may. */
+  /** Returns whether the model has not become better for as many epochs as it may. */
   boolean isOver() {
     return validation != null && epochsSince >= patience;
   }
 
   /**
-   * The better one of the model that was measured last, and the one that was kept; of equals the
-   * latter, which was the first and was reported as the best.
+   * Returns the better one of the model that was measured last, and the one that was kept; of
+   * equals the latter, which was the first and was reported as the best.
    */
   TrainedClassifier orBetter(TrainedClassifier model) {
     boolean isLastBest = kept.equals(ValidationScores.NONE) || last.areAbove(kept, metric);
@@ -114,12 +115,15 @@ final class BestModel implements AutoCloseable {
     return better;
   }
 
-  /** The one that was kept, in place of a model whose training failed; null if there is none. */
+  /**
+   * Returns the one that was kept, in place of a model whose training failed; null if there is
+   * none.
+   */
   TrainedClassifier inPlaceOfOrNull(TrainedClassifier model, Throwable reason) {
     if (kept.equals(ValidationScores.NONE)) {
       return null;
     }
-    model.close(); // memory may be what there is too little of
+    model.close(); // memory may be short
     TrainedClassifier better = loadedOrNull();
     if (better != null) {
       options
@@ -130,9 +134,12 @@ final class BestModel implements AutoCloseable {
     return better;
   }
 
-  /** Null, and the file stays, if it cannot be loaded. Nothing is measured any more after this. */
+  /**
+   * Returns the model of the file; null if it cannot be loaded, in which case the file stays. Ends
+   * all measuring.
+   */
   private TrainedClassifier loadedOrNull() {
-    validation.close(); // it may have what room the model needs
+    validation.close(); // frees memory that the model may need
     try {
       return ClassifierFile.load(file, LoadOptions.copied().withWorkers(options.workers()));
     } catch (IOException | RuntimeException | OutOfMemoryError e) {
@@ -141,7 +148,7 @@ final class BestModel implements AutoCloseable {
     }
   }
 
-  /** Leaves the file of the one that was kept, if any, as training ends without a result. */
+  /** Keeps the file of the best model, if there is one, as training ends without a result. */
   void leave() {
     if (!kept.equals(ValidationScores.NONE)) {
       options
@@ -150,7 +157,7 @@ final class BestModel implements AutoCloseable {
     }
   }
 
-  /** The file, which {@link #close} does not delete any more. */
+  /** Returns the file, which {@link #close} does not delete any more. */
   private Path left() {
     Path left = file;
     file = null;

@@ -29,12 +29,12 @@ import org.blocksparse.softmax.Loss;
 import org.blocksparse.softmax.TwoLevelLayer;
 
 /**
- * Trains one model: a bag of features, and a layer over labels that are put into classes by the
+ * Trains one model: a bag of features, and a layer over labels, which are put into classes by the
  * features that they occur with. Both are trained by Adagrad, with a rate that falls linearly to
- * zero. Examples come in another order in each epoch.
+ * zero. Each epoch has another order of examples.
  */
 final class EmbeddingTrainer {
-  /** The rate of the bag, as a part of that of the layer. */
+  /** The rate of the bag, as a fraction of that of the layer. */
   private static final float BAG_SHARE = 0.5f;
 
   private final TrainingSet set;
@@ -42,7 +42,7 @@ final class EmbeddingTrainer {
   private final TrainingDefaults values;
   private final SplittableRandom random;
 
-  /** Null: no other head is added. */
+  /** The head beside this one; null if there is none. */
   private final Companion companion;
 
   /** Whether the embedding has rows of characters, if there are any. */
@@ -58,13 +58,13 @@ final class EmbeddingTrainer {
   private boolean endedEarly;
   private ValidationScores scores = ValidationScores.NONE;
 
-  /** A trainer of a model that has an embedding head alone. */
+  /** Makes a trainer of a model that has only an embedding head. */
   EmbeddingTrainer(TrainingSet set, TrainingOptions options) {
     this(set, options, IntStream.range(0, set.size()).toArray(), null);
   }
 
   /**
-   * A trainer.
+   * Makes a trainer.
    *
    * @param examples those of the set that are learned from
    * @param companion a head that was trained before; null if there is none
@@ -78,7 +78,7 @@ final class EmbeddingTrainer {
     this.values = new TrainingDefaults(options);
     this.random = new SplittableRandom(options.seed());
     this.order = examples.clone();
-    // With a label tree, an epoch learns all labels of an example, which count as one.
+    // With a label tree, an epoch learns all labels of an example at once.
     this.epochs = values.epochs(set.size(), values.labelTree() ? set.size() : set.labelsInTurn());
     boolean haveOneLabel = TrainingDefaults.haveOneLabel(set.size(), set.withSeveralLabels());
     this.dimension = values.dimension(set.labelNames().size(), haveOneLabel);
@@ -86,7 +86,7 @@ final class EmbeddingTrainer {
     this.objective = Loss.mean().withSmoothing((float) values.smoothing());
   }
 
-  /** Whether the embedding of a model has rows of characters, if there are any. */
+  /** Returns whether the embedding of a model has rows of characters, if there are any. */
   static boolean hasCharacters(TrainedClassifier model) {
     return model.bag().vocabulary() == model.input().vocabulary().rows();
   }
@@ -101,7 +101,7 @@ final class EmbeddingTrainer {
 
   /** A head beside that of a model in training. */
   interface Companion {
-    /** Whether the model may still gain from further epochs. */
+    /** Returns whether the model may still gain from further epochs. */
     boolean goesOn(TrainedClassifier model, int epoch, int epochs);
   }
 
@@ -110,22 +110,25 @@ final class EmbeddingTrainer {
     T of(int begin, int end, int epoch);
   }
 
-  /** The exception where training is stopped before there is a model. */
+  /** Returns the exception of a training that is stopped before it has a model. */
   static CancellationException stoppedTooEarly() {
     return new CancellationException("training was stopped before anything was learned");
   }
 
-  /** The size of the vectors. */
+  /** Returns the size of the vectors. */
   int dimension() {
     return dimension;
   }
 
-  /** The number of planned epochs. */
+  /** Returns the number of planned epochs. */
   int epochs() {
     return epochs;
   }
 
-  /** The scores of the result of {@link #train}; {@link ValidationScores#NONE} if not measured. */
+  /**
+   * Returns the scores of the result of {@link #train}; {@link ValidationScores#NONE} if not
+   * measured.
+   */
   ValidationScores scores() {
     return scores;
   }
@@ -152,8 +155,8 @@ final class EmbeddingTrainer {
   }
 
   /**
-   * Measures a result on the validation examples, for the model card of its file. Too little memory
-   * for that does not lose the model.
+   * Measures a result on the validation examples, for the model card of its file. If memory is
+   * short, the model is kept nevertheless.
    *
    * @param listener receives the progress
    */
@@ -170,11 +173,14 @@ final class EmbeddingTrainer {
     }
   }
 
-  /** The model that is the best one at the end. Hours of training are not lost to an error. */
+  /**
+   * Returns the model that is the best one at the end. Hours of training are not lost to an error.
+   */
   private TrainedClassifier learn(TrainedClassifier model, BestModel best) {
     try {
       learnAll(model, best);
-    } catch (ArithmeticException | OutOfMemoryError e) { // the loss is not finite, or no memory
+    } catch (ArithmeticException
+        | OutOfMemoryError e) { // the loss is not finite, or memory is short
       TrainedClassifier better = best.inPlaceOfOrNull(model, e);
       if (better == null) {
         throw e;
@@ -218,7 +224,7 @@ final class EmbeddingTrainer {
     }
   }
 
-  /** The number of epochs so far, including the part of a stopped one. */
+  /** Returns the number of epochs so far, including the part of a stopped one. */
   private String epochsLearned() {
     boolean isWhole = learned % order.length == 0;
     return isWhole
@@ -227,7 +233,7 @@ final class EmbeddingTrainer {
   }
 
   private TrainedClassifier newModel() {
-    Labels labels = Labels.of(set.labelNames()); // first, as it refuses what is no text
+    Labels labels = Labels.of(set.labelNames()); // first, as it rejects invalid names
     options.listener().leftOut(set.featuresLeftOut(), !set.forgot(), set.withoutFeatures());
     int withSeveralLabels = set.withSeveralLabels();
     GrownModel grown = options.initialModel() == null ? null : new GrownModel(set, options);
@@ -296,7 +302,7 @@ final class EmbeddingTrainer {
     return layer;
   }
 
-  /** Labels that occur with similar features share a class. */
+  /** Returns classes in which labels with similar features are together. */
   private ClassAssignment classes(int withSeveralLabels) {
     int labels = set.labelNames().size();
     int count = values.classes(labels, set.size(), withSeveralLabels, epochs);
@@ -311,8 +317,8 @@ final class EmbeddingTrainer {
   }
 
   /**
-   * Goes through all examples once, or until it is stopped. Returns the mean of the losses; NaN if
-   * there was no step.
+   * Goes through all examples once, or until it is stopped. Returns the mean loss; NaN if there was
+   * no step.
    */
   private <T> double learnOnce(TrainedClassifier model, Head<T> head, int epoch) {
     shuffle(order, random);
@@ -336,7 +342,7 @@ final class EmbeddingTrainer {
     return sum / begin;
   }
 
-  /** Closes what is not needed any more; of what is not there yet, nobody keeps the memory. */
+  /** Closes a batch that is no longer needed; one that does not exist yet is cancelled. */
   private static void leave(FutureTask<? extends Batch<?>> task) {
     if (task == null || task.cancel(false)) {
       return;
@@ -359,8 +365,8 @@ final class EmbeddingTrainer {
   }
 
   /**
-   * Gathers the examples of a step, while the one before is made: they lie all over the memory, for
-   * which a step need not wait.
+   * Gathers the examples of a step during the previous one: they lie all over the memory, and the
+   * step need not wait for it.
    */
   private <T> FutureTask<Batch<T>> gather(Head<T> head, int epoch, int begin) {
     int end = Math.min(order.length, begin + batch);

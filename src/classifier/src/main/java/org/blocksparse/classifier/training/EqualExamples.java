@@ -8,15 +8,15 @@ import java.util.stream.IntStream;
 import org.blocksparse.classifier.examples.ChunkedIntList;
 
 /**
- * Finds examples with equal features. It merges them where they are one example with several labels
- * that was written once for each label: then hardly any repeats a label. Texts that are equal by
- * chance repeat labels, too; they stay, as the frequencies of their labels count.
+ * Finds examples with equal features. It merges them if they are examples with several labels,
+ * written once per label: then hardly any repeats a label. Texts that are equal by chance repeat
+ * labels; they stay, as the frequencies of their labels count.
  */
 final class EqualExamples {
   /** The maximum number of repeated labels, as a share of the repeated texts. */
   private static final double MOST_REPEATED = 0.1;
 
-  /** Of hashes; random, so that nobody can make a file of examples with equal ones. */
+  /** The multiplier of hashes, random so that nobody can make a file of examples that collide. */
   private final long multiplier = ThreadLocalRandom.current().nextLong() | 1;
 
   private final ChunkedIntList offsets;
@@ -27,7 +27,7 @@ final class EqualExamples {
   private final IntPredicate isCompared;
 
   /**
-   * Examples, which {@link #merge} changes.
+   * Creates the examples, which {@link #merge} changes.
    *
    * @param offsets example e has the features from offsets[e] to offsets[e + 1]
    * @param values null: each is 1
@@ -95,13 +95,14 @@ final class EqualExamples {
   }
 
   /**
-   * For each example the first that equals it; itself if it has no feature that is compared.
+   * Returns, for each example, the first that equals it; itself if it has no compared feature.
    *
    * @param among the examples that are compared; of others, each is its own first
    */
   int[] firstOfEquals(IntPredicate among) {
     int[] first = new int[offsets.size() - 1];
-    int[] slots = new int[Integer.highestOneBit(Math.max(1, first.length)) << 2]; // 0: empty
+    int[] slots =
+        new int[Integer.highestOneBit(Math.max(1, first.length)) << 2]; // 0 marks free slots
     for (int e = 0; e < first.length; e++) {
       first[e] = e;
       if (nextCompared(offsets.get(e), e) == offsets.get(e + 1) || !among.test(e)) {
@@ -147,7 +148,9 @@ final class EqualExamples {
     return inA == offsets.get(a + 1) && inB == offsets.get(b + 1);
   }
 
-  /** The place of the first compared feature of an example from a place on; else the end. */
+  /**
+   * Returns the place of the first compared feature of an example from a place on; else the end.
+   */
   private int nextCompared(int from, int example) {
     int end = offsets.get(example + 1);
     int i = from;

@@ -28,15 +28,15 @@ import org.blocksparse.linear.LinearLabelTree;
  * the labels of others. A change is kept if it gains more than the standard error of the gain.
  */
 final class FeatureTrial {
-  /** With fewer examples, a trial shows nothing. */
+  /** The least examples for a trial: with fewer, it shows nothing. */
   private static final int FEWEST = 100;
 
-  /** The first examples, of which some are taken. */
+  /** The number of first examples that are sampled. */
   private static final int MOST_READ = 100_000;
 
   private static final int MOST_CHARACTERS_READ = 1 << 24;
 
-  /** The maximum number of examples that are taken. */
+  /** The most examples in the sample. */
   private static final int MOST = 3000;
 
   /** Up to this number, all of a set are held out, in turn. */
@@ -147,7 +147,7 @@ final class FeatureTrial {
     return example.isText() ? example.text().length() : example.indices().length;
   }
 
-  /** All features that are tried, counted once. */
+  /** Returns all features that are tried, counted once. */
   private static TrainingOptions wide(TrainingOptions options) {
     TrainingOptions words = options.withoutLabelTexts().ofSample();
     return options.hasCharNgrams() ? words : words.with(CharacterNgrams.TRIED);
@@ -245,7 +245,10 @@ final class FeatureTrial {
     return examples.stream().flatMap(example -> example.labels().stream()).distinct().count();
   }
 
-  /** Some examples of all labels: without a label, nothing would be confused with it. */
+  /**
+   * Returns some examples of all labels: if a label were missing, nothing would be confused with
+   * it.
+   */
   private static List<Example> sample(List<Example> read, long seed) {
     if (read.size() <= MOST) {
       return read;

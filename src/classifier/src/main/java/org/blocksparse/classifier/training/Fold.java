@@ -15,7 +15,7 @@ import org.blocksparse.classifier.NumberedExamples;
  * @param units the {@linkplain HeldOut#units unit} of each of them
  * @param others the examples that are learned, ascending; the last are the names of their labels
  */
-@SuppressWarnings("ArrayRecordComponent") // nobody compares them
+@SuppressWarnings("ArrayRecordComponent") // never compared
 record Fold(TrainingSet set, int[] heldOut, int[] units, int[] others) {
   /**
    * Draws folds, which hold out no name of a label. The first may be empty, others are left out
@@ -47,12 +47,12 @@ record Fold(TrainingSet set, int[] heldOut, int[] units, int[] others) {
         IntStream.concat(IntStream.of(examples), names).toArray());
   }
 
-  /** The features of the examples that are learned. */
+  /** Returns the features of the examples that are learned. */
   BitSet features() {
     return set.featuresOf(others);
   }
 
-  /** The examples that are held out, with some features. */
+  /** Returns the examples that are held out, with some features. */
   HeldOut examples(BitSet features) {
     return HeldOut.of(
         units,

@@ -16,7 +16,7 @@ import org.blocksparse.softmax.TwoLevelLayer;
  * training set adds to it.
  */
 final class GrownModel {
-  /** Elements that are copied at once. */
+  /** The elements that are copied at a time. */
   private static final int PIECE = 1 << 16;
 
   private final TrainedClassifier from;
@@ -33,7 +33,7 @@ final class GrownModel {
     this.withCharacters = EmbeddingTrainer.hasCharacters(from);
   }
 
-  /** The bag: rows of the model, and random ones after them. */
+  /** Returns the bag: rows of the model, and random ones after them. */
   EmbeddingBag bag() {
     if (from.bag().weightType() == ElementType.FLOAT32) {
       return bag(from.bag().table());
@@ -67,7 +67,9 @@ final class GrownModel {
     }
   }
 
-  /** The layer: outputs of the model, and those of new labels, each in a class that fits. */
+  /**
+   * Returns the layer: outputs of the model, and those of new labels, each in a class that fits.
+   */
   TwoLevelLayer<?> layer(EmbeddingBag bag, Labels labels) {
     boolean isWide = from.layer().weightType() == ElementType.FLOAT32;
     TwoLevelLayer<?> layer =
@@ -87,7 +89,7 @@ final class GrownModel {
     }
   }
 
-  /** The mean input of the examples of each label from a first one on. */
+  /** Returns the mean input of the examples of each label from a first one on. */
   private FloatTensor means(EmbeddingBag bag, int first, int count) {
     int dimension = from.bag().features();
     float[] sums = new float[Math.multiplyExact(count, dimension)];

@@ -29,10 +29,10 @@ import org.blocksparse.ranking.Labels;
  * Trains the heads of a model: the linear one first, then an embedding beside it, which is kept if
  * it gains more than a standard error on held-out examples. The texts of labels are tried in the
  * same way before it, and so are nearest neighbours where labels outnumber examples. The scores of
- * all heads are calibrated on these: the validation examples, which the user chose to be like
- * future ones. Without enough of these, training examples are held out: where these are few, from
- * several linear heads, one after the other. With few examples, each may be the only one of a rare
- * label: then the linear head is trained again, on all of them.
+ * all heads are calibrated on held-out examples: the validation examples, which the user chose to
+ * be like future ones. If there are too few, training examples are held out, from several linear
+ * heads in turn if these are few. With few examples, each may be the only one of a rare label: then
+ * the linear head is trained again, on all of them.
  */
 final class HeadTraining {
   /** One of this many examples is held out, up to the maximum below. */
@@ -40,34 +40,34 @@ final class HeadTraining {
 
   private static final int MOST_HELD_OUT = 1000;
 
-  /** With fewer validation examples, training examples are held out to calibrate. */
+  /** The least validation examples to calibrate; with fewer, training examples are held out. */
   private static final int FEWEST_TO_CALIBRATE = 100;
 
-  /** After this part of its epochs, an embedding that gains nothing is left. */
+  /** An embedding without a gain is stopped after this fraction of its epochs. */
   private static final int TRIAL = 3;
 
   private static final String GAINED_BY_TEXTS = "nDCG@5 gained by label texts";
   private static final String GAINED_BY_SECOND_TREE = "nDCG@5 gained by a second tree";
 
-  /** The nearest examples that score labels. */
+  /** The number of nearest examples that score labels. */
   private static final int NEIGHBOURS = 200;
 
   private final TrainingSet set;
   private final TrainingOptions options;
 
-  /** Null: chosen by the held-out examples. */
+  /** The requested head; null if the held-out examples choose. */
   private final ModelHead head;
 
   /** Whether the validation examples choose and calibrate. */
   private final boolean isValidated;
 
-  /** The heads are compared on the first one; the others calibrate the linear head, too. */
+  /** The folds: heads are compared on the first; the others also calibrate the linear head. */
   private final List<Fold> folds;
 
   /** The number of folds that calibrate the model. */
   private int foldsUsed = 1;
 
-  /** For each label the rows of the words of its text; empty if it has none. */
+  /** The rows of the words of each label's text; empty if it has none. */
   private final List<int[]> texts;
 
   HeadTraining(TrainingSet set, TrainingOptions options) {
@@ -85,7 +85,7 @@ final class HeadTraining {
     this.texts = options.labelTexts().isEmpty() ? List.of() : texts();
   }
 
-  /** The heads that options ask for; null if they leave the choice to the training. */
+  /** Returns the heads that options ask for; null if they leave the choice to the training. */
   static ModelHead headOrNull(TrainingOptions options) {
     if (options.initialModel() != null) {
       return options.initialModel().head();
@@ -165,7 +165,7 @@ final class HeadTraining {
     }
   }
 
-  /** Whether the training chooses the heads, and has the examples to try more than one. */
+  /** Returns whether the training chooses the heads, and has the examples to try more than one. */
   private boolean mayTryMore() {
     return head == null && !TrainingDefaults.areFew(set.size());
   }
@@ -184,7 +184,7 @@ final class HeadTraining {
     return folds.get(0).others();
   }
 
-  /** The examples that choose and calibrate, for a model; none if there are too few. */
+  /** Returns the examples that choose and calibrate, for a model; none if there are too few. */
   private HeldOut heldOut(TrainedClassifier model) {
     if (!isValidated && (heldOut().length > 0 || head == ModelHead.EMBEDDING)) {
       return heldOut(folds.get(0));
@@ -219,7 +219,7 @@ final class HeadTraining {
   }
 
   /**
-   * A model with an embedding beside its heads; null if the training has none.
+   * Returns a model with an embedding beside its heads; null if the training has none.
    *
    * @param learned what the other heads have learned
    */
@@ -235,7 +235,7 @@ final class HeadTraining {
               head != null || isWorthwhile(model, epoch, epochs, linear, examples);
       embedding = beside(learned, labelled(others(), learned), companion).train();
     } catch (CancellationException e) {
-      return null; // there is the linear head
+      return null; // the linear head exists
     }
     try {
       Mixture both = examples.fit(both(embedding, linear));
@@ -273,7 +273,7 @@ final class HeadTraining {
     return Heads.of(linear.heads()).embedding(embedding.bag(), embedding.layer()).sum();
   }
 
-  /** A model with an embedding of all labels in place of one that lacks some. */
+  /** Returns a model with an embedding of all labels in place of one that lacks some. */
   private TrainedClassifier withEmbeddingOfAll(TrainedClassifier model) {
     TrainedClassifier ofAll = beside(set, all(), (embedding, epoch, epochs) -> true).train();
     model.bag().close();
@@ -282,7 +282,7 @@ final class HeadTraining {
     return model.with(heads.sumLike(model.heads()));
   }
 
-  /** Whether an embedding in training may still gain: once, after a part of its epochs. */
+  /** Returns whether an embedding in training may still gain: once, after a part of its epochs. */
   private static boolean isWorthwhile(
       TrainedClassifier embedding,
       int epoch,
@@ -337,7 +337,7 @@ final class HeadTraining {
     }
   }
 
-  /** A model without the texts of labels, which gain nothing: as if there were none. */
+  /** Returns a model without the texts of labels, which gain nothing: as if there were none. */
   private TrainedClassifier withoutTexts(TrainedClassifier model, Labels labels) {
     String gain = model.card().facts().get(GAINED_BY_TEXTS);
     model.close();
@@ -347,7 +347,10 @@ final class HeadTraining {
     return plain;
   }
 
-  /** The linear head, calibrated on the examples of all folds, or of those before it is stopped. */
+  /**
+   * Returns the linear head, calibrated on the examples of all folds, or of those before it is
+   * stopped.
+   */
   private TrainedClassifier calibrated(
       TrainedClassifier linear, HeldOut examples, Labels labels, int models) {
     List<HeldOut.Scored> all = new ArrayList<>();
@@ -381,7 +384,7 @@ final class HeadTraining {
   }
 
   /**
-   * A model with the thresholds of its answers.
+   * Returns a model with the thresholds of its answers.
    *
    * @param scored examples, and heads that answer on them with the weights and the calibration of
    *     the model
@@ -424,8 +427,8 @@ final class HeadTraining {
   // ---------------------------------------------------------------------------------- neighbours
 
   /**
-   * The heads of a model with the labels of the nearest examples, where these are worth a trial and
-   * gain; or null.
+   * Returns the heads of a model with the labels of the nearest examples, where these are worth a
+   * trial and gain; or null.
    */
   private Mixture withNeighboursOrNull(
       TrainedClassifier linear, HeldOut examples, TrainingSet learned) {
@@ -457,7 +460,7 @@ final class HeadTraining {
     near.outputs().close();
   }
 
-  /** By their words: words in a row are too rare to be near. */
+  /** Returns the nearest examples by their words: words in a row are too rare. */
   private NearestExamples neighbours(int[] examples, TrainingSet learned) {
     try (SparseRows x = set.features(examples, 0, examples.length, set.words());
         SparseRows targets = learned.labels(examples, 0, examples.length)) {
@@ -483,9 +486,9 @@ final class HeadTraining {
   }
 
   /**
-   * Labels with texts that the linear head does not learn while the texts are weighed, so that some
-   * held-out examples have labels that only their texts find: the share that no example has,
-   * rounded up, but at most half.
+   * Returns the labels whose texts are withheld from the linear head while the texts are weighed,
+   * so that some held-out examples have labels that only their texts find: as large a share as that
+   * of labels without examples, rounded up, but at most half.
    */
   BitSet withheld() {
     BitSet withheld = new BitSet();
@@ -508,7 +511,7 @@ final class HeadTraining {
     return isAnyLeft ? withheld : new BitSet();
   }
 
-  /** The linear head with the texts of labels, if these gain; or null. */
+  /** Returns the linear head with the texts of labels, if these gain; or null. */
   private Mixture withTextsOrNull(TrainedClassifier linear, HeldOut examples) {
     SparseWeights similar;
     try (SparseRows words = SparseRows.of(texts)) {
@@ -546,14 +549,14 @@ final class HeadTraining {
   }
 
   private Labels begin() {
-    Labels labels = Labels.of(set.labelNames()); // first, as it refuses what is no text
+    Labels labels = Labels.of(set.labelNames()); // first, as it rejects invalid names
     options.listener().leftOut(set.featuresLeftOut(), !set.forgot(), set.withoutFeatures());
     options.listener().begin(set.size(), 0, set.vocabulary().rows(), labels.size(), 0);
     return labels;
   }
 
   /**
-   * A builder of a tree.
+   * Returns a builder of a tree.
    *
    * @param number of the tree in its model
    * @param before the number of trees that were trained before
@@ -572,7 +575,7 @@ final class HeadTraining {
             });
   }
 
-  /** A builder of a tree of examples, without names. */
+  /** Returns a builder of a tree of examples, without names. */
   static LinearLabelTreeBuilder builder(TrainingSet set, TrainingOptions options) {
     LinearLabelTreeBuilder builder =
         LinearLabelTree.builder(set.vocabulary().rows(), set.labelNames().size())
@@ -620,7 +623,7 @@ final class HeadTraining {
     }
   }
 
-  /** The examples that have a label which is not withheld; all, if none is. */
+  /** Returns the examples that have a label which is not withheld; all, if none is. */
   private int[] labelled(int[] among, TrainingSet learned) {
     return learned == set
         ? among
@@ -629,7 +632,7 @@ final class HeadTraining {
 
   // --------------------------------------------------------------------------- an initial model
 
-  /** Trains a model further, whose weights of heads and calibration stay. */
+  /** Trains a model further; the weights of its heads and the calibration stay. */
   private TrainedClassifier continued(TrainedClassifier initial) {
     requireKind(initial);
     TrainedClassifier embedding =
@@ -653,7 +656,7 @@ final class HeadTraining {
       trees.forEach(LinearLabelTree::close);
       if (embedding == null || !EmbeddingTrainer.hasCharacters(embedding)) {
         if (embedding != null) {
-          embedding.close(); // it has no rows of some features
+          embedding.close(); // it lacks rows of some features
         }
         throw e;
       }
@@ -688,7 +691,8 @@ final class HeadTraining {
   // -------------------------------------------------------------------------------------- result
 
   /**
-   * A model whose heads are final, measured on the validation examples for the card of its file.
+   * Returns a model whose heads are final, measured on the validation examples for the card of its
+   * file.
    */
   private TrainedClassifier finished(TrainedClassifier model) {
     if (model.head() == ModelHead.EMBEDDING && model.heads().calibration().isEmpty()) {
@@ -697,7 +701,7 @@ final class HeadTraining {
     int count = folds.stream().limit(foldsUsed).mapToInt(fold -> fold.heldOut().length).sum();
     model.card().put("examples held out to calibrate", Integer.toString(count));
     if (!options.validation().isEmpty()) {
-      boolean isAlone = model.head() == ModelHead.LINEAR; // else the epochs were measured
+      boolean isAlone = model.head() == ModelHead.LINEAR; // otherwise the epochs were measured
       TrainingListener listener = isAlone ? options.listener() : new TrainingListener() {};
       EmbeddingTrainer.measure(model, options, listener);
     }

@@ -22,7 +22,7 @@ import org.blocksparse.mixture.Mixture;
 import org.blocksparse.ranking.Ranking;
 
 /**
- * Examples that no head has learned from. They show whether a second head gains, and the sum of
+ * Examples from which no head has learned. They show whether a second head gains, and the sum of
  * heads is fitted to them.
  */
 final class HeldOut implements AutoCloseable {
@@ -40,7 +40,7 @@ final class HeldOut implements AutoCloseable {
   }
 
   /**
-   * Examples.
+   * Holds examples.
    *
    * @param units for each example, a number that those have which were {@linkplain #units drawn
    *     together}
@@ -65,10 +65,11 @@ final class HeldOut implements AutoCloseable {
   }
 
   /**
-   * The examples that are drawn together, by the first of them: those that are equal. The examples
-   * of a frequent text are drawn one by one: future examples have it, too, and it would be a large
-   * part of those held out. A text is frequent if it has more than {@code sqrt(count)} examples,
-   * and more than two: small sets would otherwise learn the answers of texts that occur twice.
+   * Returns the examples that are drawn together, by the first of them: those that are equal. The
+   * examples of a frequent text are drawn one by one: future examples have it, too, and it would be
+   * a large part of those held out. A text is frequent if it has more than {@code sqrt(count)}
+   * examples, and more than two: small sets would otherwise learn the answers of texts that occur
+   * twice.
    *
    * @param firstOfEquals for each example the first that equals it
    * @param count the maximum number of examples that are held out
@@ -87,14 +88,14 @@ final class HeldOut implements AutoCloseable {
   }
 
   /**
-   * Draws folds of whole {@link #units}. The first may be empty, others are left out then.
+   * Draws folds of whole {@link #units}. The first may be empty; then there are no others.
    *
    * @param count the maximum number of examples of a fold
    * @param folds the maximum number of folds
    */
   static List<BitSet> draw(int[] units, int count, int folds, SplittableRandom random) {
     int[] sizes = sizes(units);
-    int[] next = new int[units.length]; // of the same unit; itself: the last
+    int[] next = new int[units.length]; // the next of the same unit; itself for the last
     int[] last = new int[units.length];
     for (int e = 0; e < next.length; e++) {
       next[e] = e;
@@ -123,26 +124,26 @@ final class HeldOut implements AutoCloseable {
         }
       }
     }
-    int used = (int) drawn.stream().filter(fold -> !fold.isEmpty()).count(); // they are the first
+    int used = (int) drawn.stream().filter(fold -> !fold.isEmpty()).count(); // they come first
     return drawn.subList(0, Math.max(1, used));
   }
 
   /**
-   * What a second head gains, in nDCG@5.
+   * The gain of a second head, in nDCG@5.
    *
    * @param mean over the examples
    * @param standardError of the mean, where examples of a unit depend on each other; infinite if
    *     there are not two units
    */
   record Gain(double mean, double standardError) {
-    /** The gain of values over others, each of an example of a unit. */
+    /** Returns the gain of values over others, each of an example of a unit. */
     static Gain of(List<Double> values, List<Double> over, List<Integer> units) {
       return of(
           IntStream.range(0, units.size()).mapToObj(e -> values.get(e) - over.get(e)).toList(),
           units);
     }
 
-    /** The gain by those of examples, each of a unit. */
+    /** Returns the gain by those of examples, each of a unit. */
     static Gain of(List<Double> gains, List<Integer> units) {
       int n = gains.size();
       double mean = gains.stream().mapToDouble(Double::doubleValue).average().orElse(0);
@@ -160,7 +161,7 @@ final class HeldOut implements AutoCloseable {
       return Double.isFinite(standardError);
     }
 
-    /** Whether it is more than chance makes. */
+    /** Returns whether it is more than chance makes. */
     boolean isLarge() {
       return mean > standardError;
     }
@@ -184,13 +185,14 @@ final class HeldOut implements AutoCloseable {
     }
   }
 
-  /** The examples with heads that have not learned from them. */
+  /** Returns the examples with heads that have not learned from them. */
   Scored scoredBy(Mixture heads) {
     return new Scored(heads, this);
   }
 
   /**
-   * Heads with the weights and the calibration for the examples; as they are without examples.
+   * Returns heads with the weights and the calibration for the examples; unchanged without
+   * examples.
    *
    * @throws ArithmeticException if weights of a head are not finite
    */
@@ -199,8 +201,8 @@ final class HeldOut implements AutoCloseable {
   }
 
   /**
-   * Heads with the weights and the calibration for examples, each scored by heads that have not
-   * learned from it; as they are without examples.
+   * Returns heads with the weights and the calibration for examples, each scored by heads that have
+   * not learned from it; unchanged without examples.
    *
    * @throws ArithmeticException if weights of a head are not finite
    */
@@ -228,12 +230,12 @@ final class HeldOut implements AutoCloseable {
     batches.forEach(batch -> answers.add(model, batch));
   }
 
-  /** The gain of a model over another one, on examples that have a label. */
+  /** Returns the gain of a model over another one, on examples that have a label. */
   Gain gain(Mixture of, Mixture over) {
     return Gain.of(ndcg(of), ndcg(over), units());
   }
 
-  /** The units of the examples that have a label. */
+  /** Returns the units of the examples that have a label. */
   List<Integer> units() {
     List<Integer> unitOf = new ArrayList<>();
     int first = 0;
@@ -248,7 +250,7 @@ final class HeldOut implements AutoCloseable {
     return unitOf;
   }
 
-  /** The nDCG@5 of each example that has a label. */
+  /** Returns the nDCG@5 of each example that has a label. */
   List<Double> ndcg(Mixture heads) {
     List<Double> all = new ArrayList<>();
     for (NumberedExamples batch : batches) {
@@ -270,7 +272,7 @@ final class HeldOut implements AutoCloseable {
   }
 
   /**
-   * nDCG@5.
+   * Returns nDCG@5.
    *
    * @param right ascending
    */

@@ -20,9 +20,9 @@ import org.blocksparse.classifier.TrainedClassifier;
 import org.blocksparse.classifier.examples.Example;
 
 /**
- * Fits the odds that no label applies. Models like the one that is trained learn without a part of
- * the labels and of the examples, in turn: the examples of these labels have none that such a model
- * knows. Where examples without a label are given, these take the place of withheld labels.
+ * Fits the odds that no label applies. Models like the trained one learn without a part of the
+ * labels and of the examples, in turn: to such a model, the examples of the withheld labels have
+ * none that it knows. If examples without a label are given, they replace withheld labels.
  */
 final class NoneTraining {
   /** Each fold withholds one of this many parts of the labels. */
@@ -31,15 +31,15 @@ final class NoneTraining {
   /** Each fold holds out one of this many parts of the examples. */
   private static final int PARTS = 8;
 
-  /** The maximum number of examples that are taken, and of those without a label. */
+  /** The most examples that are sampled, and the most without a label. */
   private static final int MOST = 20_000;
 
-  /** The least number of examples without a label that takes the place of withheld labels. */
+  /** The least examples without a label that replace withheld labels. */
   private static final int FEWEST_GIVEN = 10;
 
   private static final int FEWEST_LABELS = 4;
 
-  /** The least number of examples of each kind to fit odds. */
+  /** The least examples of each kind to fit odds. */
   private static final int FEWEST_TO_FIT = 10;
 
   private final SplittableRandom random;
@@ -52,7 +52,7 @@ final class NoneTraining {
     this.random = new SplittableRandom(seed);
   }
 
-  /** Receives an example of the training: a random part of them is taken. */
+  /** Receives a training example; a random sample of them is kept. */
   void add(Example example) {
     if (example.labels().isEmpty()) {
       take(example, unlabelled, ++unlabelledSeen);
@@ -102,7 +102,7 @@ final class NoneTraining {
     }
   }
 
-  /** Puts the odds into a model that was trained with options; a stopped training has none. */
+  /** Stores the odds in a model that was trained with options; a stopped training has none. */
   void fit(TrainedClassifier model, TrainingOptions options) {
     List<double[]> known = new ArrayList<>();
     List<double[]> none = new ArrayList<>();
@@ -140,7 +140,7 @@ final class NoneTraining {
   }
 
   /**
-   * The examples of a model whose answers the odds are fitted to.
+   * The examples on whose answers by a model the odds are fitted.
    *
    * @param withheld labels, which no example has
    * @param learned by the model
@@ -149,7 +149,7 @@ final class NoneTraining {
    */
   record Split(
       Set<String> withheld, List<Example> learned, List<Example> known, List<Example> none) {
-    /** Trains a model that does not know the withheld labels, nor texts of them. */
+    /** Trains a model that knows neither the withheld labels nor their texts. */
     TrainedClassifier train(TrainingOptions options) {
       Map<String, String> texts =
           options.labelTexts().entrySet().stream()
@@ -160,7 +160,7 @@ final class NoneTraining {
     }
   }
 
-  /** One split for each fold. */
+  /** Returns one split for each fold. */
   List<Split> splits(long seed) {
     List<String> labels = new ArrayList<>(labels());
     Collections.shuffle(labels, new Random(seed));
@@ -202,7 +202,7 @@ final class NoneTraining {
         : Example.ofFeatures(example.indices(), example.values(), left);
   }
 
-  /** The part of an example: equal ones share it. */
+  /** Returns the part of an example; equal examples have the same. */
   private static int partOf(Example example) {
     int hash = example.isText() ? example.text().hashCode() : Arrays.hashCode(example.indices());
     return Math.floorMod(new SplittableRandom(hash).nextInt(), PARTS);

@@ -9,7 +9,7 @@ import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.classifier.fasttext.FastTextVectors;
 import org.blocksparse.classifier.features.InputRows;
 
-/** Puts pretrained vectors of words into the rows that a new model has for them. */
+/** Puts pretrained vectors of words into their rows of a new model. */
 final class PretrainedRows {
   private static final int WORDS_AT_ONCE = 1 << 12;
 
@@ -27,8 +27,8 @@ final class PretrainedRows {
   }
 
   /**
-   * Fills the rows of words that have a vector. Several words may be one feature, as Tea and tea:
-   * the first of them, which is the most frequent one, counts.
+   * Fills the rows of words that have a vector. Several words, such as Tea and tea, may be one
+   * feature: the first of them, which is the most frequent, counts.
    *
    * @return how many rows were filled
    */

@@ -6,12 +6,12 @@ import org.blocksparse.softmax.LabelTree;
 
 /**
  * Initializes the biases of a label tree with the frequencies of classes, and of labels given their
- * class. With biases of zero, every label of an opened class would be as likely as not: the first
- * steps would push hundreds of labels down for each that is there, and Adagrad would remember these
+ * class. With biases of zero, every label of an opened class would have probability 1/2: the first
+ * steps would push hundreds of labels down for each present one, and Adagrad would remember these
  * gradients and make the steps of right labels too small.
  */
 final class PriorBiases {
-  /** Added to counts, so that what is always or never there has finite odds. */
+  /** Added to counts, so that the odds of labels that always or never occur are finite. */
   private static final double HALF = 0.5;
 
   private PriorBiases() {}

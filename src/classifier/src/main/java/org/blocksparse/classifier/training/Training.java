@@ -48,7 +48,7 @@ public final class Training {
     FeatureTrial.Choice choice = FeatureTrial.choose(all, options);
     TrainingSet set = TrainingSet.of(choice.examples(), choice.options());
     Map<String, String> card = new TreeMap<>(choice.gains());
-    card.putAll(options.card()); // once, however many trainings there are
+    card.putAll(options.card()); // once, for any number of trainings
     TrainingOptions first = choice.options().withCard(() -> card);
     TrainingOptions chosen =
         first.tuning().isZero() ? first : new Tuner(set, first, System::nanoTime).search();

@@ -12,7 +12,7 @@ final class TrainingCard {
 
   private final ModelCard card;
 
-  /** The card in the metadata of a model. */
+  /** Reads the card in the metadata of a model. */
   TrainingCard(Map<String, String> metadata) {
     this.card = new ModelCard(metadata);
   }
@@ -21,7 +21,7 @@ final class TrainingCard {
     return new TrainingCard(model.metadata());
   }
 
-  /** The facts that all trainings have; those of the caller are among them. */
+  /** Adds the facts of all trainings, including those of the caller. */
   void putTraining(TrainingSet set, TrainingOptions options) {
     options.card().forEach(card::put);
     String version = ModelCard.class.getPackage().getImplementationVersion();
@@ -79,12 +79,12 @@ final class TrainingCard {
     }
   }
 
-  /** The number of rows that began with a pretrained vector. */
+  /** Adds the number of rows that began with a pretrained vector. */
   void putPretrained(int rows) {
     card.put("pretrained rows", rows);
   }
 
-  /** The number of the epoch after which this was the model. */
+  /** Adds the epoch after which the model was the best. */
   void putEpoch(int epoch) {
     card.put(EPOCH, epoch);
   }

@@ -17,29 +17,37 @@ record TrainingDefaults(TrainingOptions options) {
   /** The number of features for each example that may be several words in a row. */
   private static final int IN_A_ROW = 2;
 
-  /** The same, for all examples together, where these are few. */
+  /** The least number of word n-grams that may be features, with few examples. */
   private static final int IN_A_ROW_OF_FEW_EXAMPLES = 50_000;
 
-  /** Examples in all epochs together. */
+  /** The number of examples in all epochs together. */
   private static final int EXAMPLES_TO_SEE = 750_000;
 
   private static final int FEWEST_EPOCHS = 3;
 
-  /** An epoch learns one label of each example, so this many see most of the labels. */
+  /**
+   * The least epochs per label of an example: each epoch learns one of them, so these see most of
+   * the labels.
+   */
   private static final double FEWEST_EPOCHS_OF_A_LABEL = 1.5;
 
-  /** More epochs for each label of an example overfit, unless there are few examples. */
+  /**
+   * The epochs per label of an example from which on models overfit, unless there are few examples.
+   */
   private static final int EPOCHS_OF_A_LABEL = 5;
 
   private static final int FEW_EXAMPLES_TO_SEE = 20_000;
 
-  /** The maximum, and the maximum number of labels of an example that count. */
+  /** The most epochs, and the most labels of an example that count. */
   static final int MOST_EPOCHS = 40;
 
   private static final int DIMENSION = 64;
   private static final int DIMENSION_OF_MANY_LABELS = 128;
 
-  /** With this many labels and several per example, rare labels gain from a larger dimension. */
+  /**
+   * The number of labels from which on, with several per example, rare labels gain from a larger
+   * dimension.
+   */
   private static final int MANY_LABELS = 4096;
 
   private static final double RATE = 0.2;
@@ -50,51 +58,54 @@ record TrainingDefaults(TrainingOptions options) {
   private static final int SMALLEST_BATCH = 16;
   private static final int LARGEST_BATCH = 1024;
 
-  /** Up to this number of labels, one class: two levels are less accurate with few examples. */
+  /**
+   * The number of labels up to which there is one class: two levels are less accurate with few
+   * examples.
+   */
   private static final int FEW_LABELS = 1024;
 
-  /** Up to this number of scores in all steps together, one class: it takes some seconds. */
+  /** The number of scores in all steps up to which there is one class: it takes some seconds. */
   private static final long FEW_SCORES = 1_000_000_000;
 
-  /** The maximum share of examples with several labels, where one label is the rule. */
+  /** The most examples with several labels, as a share, for which one label is the rule. */
   private static final double MOST_WITH_SEVERAL_LABELS = 0.1;
 
   private static final int LEAST_PATIENCE = 3;
 
-  /** The patience is this part of the epochs: the last, small steps still improve a model. */
+  /** The patience is the epochs divided by this: the last, small steps still improve a model. */
   private static final int PART_OF_PATIENCE = 4;
 
-  /** Whether one label is the rule, if so many of the examples have several. */
+  /** Returns whether one label is the rule, if so many of the examples have several. */
   static boolean haveOneLabel(int examples, int withSeveralLabels) {
     return withSeveralLabels <= MOST_WITH_SEVERAL_LABELS * examples;
   }
 
-  /** Whether there are too few examples for an embedding beside a linear head. */
+  /** Returns whether there are too few examples for an embedding beside a linear head. */
   static boolean areFew(int examples) {
     return examples < FEWEST_EXAMPLES_OF_AN_EMBEDDING;
   }
 
-  /** Whether the linear head has enough examples without those held out. */
+  /** Returns whether the linear head has enough examples without those held out. */
   static boolean areMany(int examples) {
     return examples >= MANY_EXAMPLES;
   }
 
   /** The size of the vectors. */
   int dimension(int labels, boolean haveOneLabel) {
-    if (options.initialModel() != null) { // with an embedding, where this matters
+    if (options.initialModel() != null) { // with an embedding, for which this matters
       return options.initialModel().bag().features();
     }
     boolean isLarge = labels >= MANY_LABELS && !haveOneLabel;
     return options.dimension(isLarge ? DIMENSION_OF_MANY_LABELS : DIMENSION);
   }
 
-  /** Options for an embedding beside a linear head, which knows rare labels better. */
+  /** Returns options for an embedding beside a linear head, which knows rare labels better. */
   TrainingOptions besideLinearHead() {
     return options.hasDimension() ? options : options.withDimension(DIMENSION);
   }
 
   /**
-   * The number of epochs.
+   * Returns the number of epochs.
    *
    * @param labels of all examples together, at most {@link #MOST_EPOCHS} of each
    */
@@ -119,14 +130,14 @@ record TrainingDefaults(TrainingOptions options) {
     return initial != null ? initial.hasLabelTree() : options.labelTree();
   }
 
-  /** The examples of a step. */
+  /** Returns the examples of a step. */
   int batch(int examples) {
     int wanted = examples / STEPS_OF_AN_EPOCH;
     return options.batch(Math.max(SMALLEST_BATCH, Math.min(LARGEST_BATCH, wanted)));
   }
 
   /**
-   * The maximum number of features that are several words in a row, and of those that are
+   * Returns the maximum number of features that are several words in a row, and of those that are
    * characters: in long texts there are very many, and most of them hardly help.
    */
   int mostInARow(int examples) {
@@ -138,7 +149,7 @@ record TrainingDefaults(TrainingOptions options) {
   }
 
   /**
-   * The number of classes.
+   * Returns the number of classes.
    *
    * @param withSeveralLabels the number of examples that have more than one label
    */

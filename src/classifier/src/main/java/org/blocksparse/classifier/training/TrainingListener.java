@@ -7,7 +7,7 @@ package org.blocksparse.classifier.training;
  */
 public interface TrainingListener {
   /**
-   * All examples have been read. Called before {@link #putIntoClasses}.
+   * Called when all examples have been read, before {@link #putIntoClasses}.
    *
    * @param features the number of features that were dropped
    * @param exactly false: the number is an upper bound, because more than four million different
@@ -18,23 +18,23 @@ public interface TrainingListener {
   default void leftOut(int features, boolean exactly, int examples) {}
 
   /**
-   * After each step of a {@linkplain TrainingOptions#withTuning search for options}.
+   * Called after each step of a {@linkplain TrainingOptions#withTuning search for options}.
    *
    * @param seconds since the begin of the search
    */
   default void tuning(double seconds) {}
 
-  /** After each trial of a search for options; a trial calls no other method. */
+  /** Called after each trial of a search for options; a trial calls no other method. */
   default void tried(TuningTrial trial) {}
 
   /**
-   * Before labels are clustered into classes, which takes minutes for millions of labels. Not
-   * called for one class.
+   * Called before labels are clustered into classes, which takes minutes for millions of labels;
+   * not for one class.
    */
   default void putIntoClasses(int labels, int classes) {}
 
   /**
-   * Training begins. Without an embedding head there are 0 epochs and 0 classes.
+   * Called when training begins. Without an embedding head there are 0 epochs and 0 classes.
    *
    * @param examples the number of training examples
    * @param epochs the maximum number of epochs
@@ -45,8 +45,8 @@ public interface TrainingListener {
   default void begin(int examples, int epochs, int features, int labels, int classes) {}
 
   /**
-   * Layers of a {@link org.blocksparse.classifier.nextitem.NextItem} are trained. Called before
-   * each of several trainings, after {@link #begin}; each has its own epochs.
+   * Called before each of several trainings of the layers of a {@link
+   * org.blocksparse.classifier.nextitem.NextItem}, after {@link #begin}; each has its own epochs.
    *
    * @param number from 1 on; again from 1 on when the chosen settings are trained on all items
    * @param count the number of trainings
@@ -56,7 +56,7 @@ public interface TrainingListener {
   default void training(int number, int count, String settings, long examples) {}
 
   /**
-   * After each step.
+   * Called after each step.
    *
    * @param examples the number of examples of the step
    * @param loss their mean loss, before the step
@@ -64,7 +64,7 @@ public interface TrainingListener {
   default void step(int examples, double loss) {}
 
   /**
-   * While the model is measured on the validation examples, after an epoch.
+   * Called while the model is measured on the validation examples, after an epoch.
    *
    * @param examples the number that has been measured so far
    * @param all the number of validation examples with labels
@@ -72,20 +72,20 @@ public interface TrainingListener {
   default void measured(int examples, int all) {}
 
   /**
-   * While the weights of the scorers of a {@link org.blocksparse.classifier.nextitem.NextItem} are
-   * chosen, after the epochs.
+   * Called while the weights of the scorers of a {@link
+   * org.blocksparse.classifier.nextitem.NextItem} are chosen, after the epochs.
    *
    * @param examples the number that has been measured so far
    * @param all the number of validation examples, once for each choice
    */
   default void weighed(int examples, int all) {}
 
-  /** After each epoch, and at the end of one that was stopped after a step. */
+  /** Called after each epoch, and at the end of one that was stopped after a step. */
   default void epoch(LearningPoint point) {}
 
   /**
-   * Training has ended before the last planned epoch, because the model did not improve on the
-   * validation examples.
+   * Called when training has ended before the last planned epoch, because the model did not improve
+   * on the validation examples.
    *
    * @param epoch the last epoch
    * @param kept the epoch of the resulting model
@@ -93,8 +93,8 @@ public interface TrainingListener {
   default void endedEarly(int epoch, int kept) {}
 
   /**
-   * The heads have been chosen on held-out examples. Not called if options ask for heads, or if
-   * there are too few examples for an embedding.
+   * Called when the heads have been chosen on held-out examples; not if options request heads, or
+   * if there are too few examples for an embedding.
    *
    * @param both whether the embedding stays beside the linear head: whether it gains more than a
    *     standard error
@@ -104,8 +104,8 @@ public interface TrainingListener {
   default void chosen(boolean both, double gain, double standardError) {}
 
   /**
-   * The labels of the nearest examples have been tried beside the linear head. Called only if
-   * labels outnumber examples, which are 500 at least, and options ask for no head.
+   * Called when the labels of the nearest examples have been tried beside the linear head; only if
+   * labels outnumber examples, which are 500 at least, and options request no head.
    *
    * @param stay whether they gain more than a standard error
    * @param gain over the linear head alone, in nDCG@5
@@ -114,8 +114,8 @@ public interface TrainingListener {
   default void neighbours(boolean stay, double gain, double standardError) {}
 
   /**
-   * {@linkplain TrainingOptions#withLabelTexts Texts of labels} were weighed beside the linear
-   * head.
+   * Called when {@linkplain TrainingOptions#withLabelTexts texts of labels} have been weighed
+   * beside the linear head.
    *
    * @param stay whether they are kept
    * @param gain the mean nDCG@5 on held-out examples, less that of the linear head alone
@@ -124,13 +124,13 @@ public interface TrainingListener {
   default void labelTexts(boolean stay, double gain, double standardError) {}
 
   /**
-   * While the linear head is trained. The threads that train call it, one at a time.
+   * Called while the linear head is trained, by the training threads, one at a time.
    *
    * @param part the share of the work that is done, in [0, 1]; it jumps where a second head makes
    *     further trainings superfluous
    */
   default void linear(double part) {}
 
-  /** A problem that does not end the training, such as a full disk. */
+  /** Reports a problem that does not end the training, such as a full disk. */
   default void warning(String message) {}
 }

@@ -37,14 +37,14 @@ import org.blocksparse.softmax.Loss;
  * TrainingOptions.defaults().withEpochs(10).withSeed(7)}.
  */
 public final class TrainingOptions {
-  /** The header of a model file has no room for the keys of more. */
+  /** The most features: the header of a model file has no room for more keys. */
   static final int MOST_FEATURES = 1_000_000;
 
   private static final String INITIAL_MODEL = "initialModel as well, which has it";
   private static final int WORD_NGRAMS = 2;
   private static final TrainingOptions DEFAULTS = new TrainingOptions();
 
-  // The number 0 and null stand for the default.
+  // The options; the number 0 and null stand for the default.
   private TrainedClassifier initialModel;
   private FastTextVectors pretrained;
   private int dimension;
@@ -115,14 +115,14 @@ public final class TrainingOptions {
     this.stop = that.stop;
   }
 
-  /** A copy with a change. */
+  /** Returns a copy with a change. */
   private TrainingOptions with(Consumer<TrainingOptions> change) {
     TrainingOptions changed = new TrainingOptions(this);
     change.accept(changed);
     return changed;
   }
 
-  /** The defaults, which suit most data. */
+  /** Returns the defaults, which suit most data. */
   public static TrainingOptions defaults() {
     return DEFAULTS;
   }
@@ -176,7 +176,7 @@ public final class TrainingOptions {
   }
 
   /**
-   * The heads that score labels. By default {@link ModelHead#EMBEDDING} with a {@linkplain
+   * Sets the heads that score labels. By default {@link ModelHead#EMBEDDING} with a {@linkplain
    * #withLabelTree label tree}, {@linkplain #withSharedRows shared rows}, {@linkplain
    * #withPretrained pretrained} vectors or {@linkplain #withTuning tuning}, and those of an
    * {@linkplain #withInitialModel initial model}. In all other cases, training begins with the
@@ -293,7 +293,7 @@ public final class TrainingOptions {
   }
 
   /**
-   * Begins with word vectors of fastText, which determine the {@linkplain #withDimension
+   * Starts with word vectors of fastText, which determine the {@linkplain #withDimension
    * dimension}. A word of the examples begins with the vector of the first word there that is the
    * same feature; all other features begin at random. The caller closes the vectors after the
    * training.
@@ -308,7 +308,7 @@ public final class TrainingOptions {
   }
 
   /**
-   * The size of the vectors between features and labels. By default 64; 128 if there are 4,096
+   * Sets the size of the vectors between features and labels. By default 64; 128 if there are 4,096
    * labels or more, more than a tenth of the examples have several, and there is no linear head.
    * Larger vectors learn more, and take more time and memory.
    *
@@ -321,7 +321,7 @@ public final class TrainingOptions {
   }
 
   /**
-   * The number of classes of the labels.
+   * Sets the number of classes of the labels.
    *
    * @param value 0, the default, is 1 (a plain softmax) for up to 1024 labels; also if nine of ten
    *     examples have one label, and labels times examples times epochs are at most a billion. Else
@@ -335,7 +335,7 @@ public final class TrainingOptions {
         .requireNoConflict();
   }
 
-  /** Smoothing is refused with a label tree, and the shape of a new model with an initial one. */
+  /** Rejects smoothing with a label tree, and the shape of a new model with an initial one. */
   private TrainingOptions requireNoConflict() {
     if (initialModel != null) {
       requireUnset("pretrained", pretrained == null, INITIAL_MODEL);
@@ -374,10 +374,10 @@ public final class TrainingOptions {
   // ------------------------------------------------------------------------------------- steps
 
   /**
-   * The number of passes over the examples. Each pass learns one label of an example, or all with a
-   * {@linkplain #withLabelTree label tree}. The default is the result of these rules, one after the
-   * other; labels is the mean number of labels of an example, each example counting at most 40, or
-   * 1 with a label tree:
+   * Sets the number of passes over the examples. Each pass learns one label of an example, or all
+   * with a {@linkplain #withLabelTree label tree}. The default is the result of these rules, one
+   * after the other; labels is the mean number of labels of an example, each example counting at
+   * most 40, or 1 with a label tree:
    *
    * <table>
    * <caption>Default number of passes</caption>
@@ -395,13 +395,13 @@ public final class TrainingOptions {
   }
 
   /**
-   * The learning rate of the first step; it falls to zero. By default 0.2; 0.01 with an {@linkplain
-   * #withInitialModel initial model}, since large steps forget.
+   * Sets the learning rate of the first step; it falls to zero. By default 0.2; 0.01 with an
+   * {@linkplain #withInitialModel initial model}, since large steps forget.
    *
    * @throws IllegalArgumentException unless it is in [1e-20, 100]
    */
   public TrainingOptions withRate(double value) {
-    if (!(value >= 1e-20 && value <= 100)) { // with less, floats would not keep the last steps
+    if (!(value >= 1e-20 && value <= 100)) { // with less, floats would lose the last steps
       throw new IllegalArgumentException(
           "rate: expected a number in [1e-20, 100] but was " + value);
     }
@@ -409,7 +409,7 @@ public final class TrainingOptions {
   }
 
   /**
-   * Label smoothing ({@link Loss#withSmoothing}); by default 0.1, and none with a {@linkplain
+   * Sets label smoothing ({@link Loss#withSmoothing}); by default 0.1, and none with a {@linkplain
    * #withLabelTree label tree}. It reduces overfitting to few examples. Where probabilities are not
    * {@linkplain #withHead calibrated}, it lowers them by about this share.
    *
@@ -424,7 +424,7 @@ public final class TrainingOptions {
   }
 
   /**
-   * The number of examples of a step. Larger steps are faster, and learn less in an epoch. By
+   * Sets the number of examples of a step. Larger steps are faster, and learn less in an epoch. By
    * default a 256th of the examples, but at least 16 and at most 1024.
    *
    * @throws IllegalArgumentException unless it is in [1, 65536]
@@ -433,7 +433,7 @@ public final class TrainingOptions {
     return with(changed -> changed.batch = inRange("batch", value, 1, 1 << 16));
   }
 
-  /** The seed; 0 by default. Equal seeds, options and examples give equal models. */
+  /** Sets the seed; 0 by default. Equal seeds, options and examples give equal models. */
   public TrainingOptions withSeed(long value) {
     return with(changed -> changed.seed = value);
   }
@@ -441,7 +441,7 @@ public final class TrainingOptions {
   // ---------------------------------------------------------------------------------- features
 
   /**
-   * The maximum number of words in a row that make a feature: with 2, words, and pairs of
+   * Sets the maximum number of words in a row that make a feature: with 2, words, and pairs of
    * neighbors. The part of a text in each group of features, words, words in a row and characters
    * in a row, is weighted by itself.
    *
@@ -464,10 +464,10 @@ public final class TrainingOptions {
   }
 
   /**
-   * Characters in a row, inside of a word, are features: parts of words, beginnings and endings.
-   * They help where texts are short, or words are inflected or compound. An embedding beside a
-   * linear head does without them. By default, training {@linkplain #withWordNgrams chooses}
-   * whether there are those of 3 to 5 characters.
+   * Makes characters in a row, inside of a word, features: parts of words, beginnings and endings.
+   * They help if texts are short, or words are inflected or compound. An embedding beside a linear
+   * head does not use them. By default, training {@linkplain #withWordNgrams chooses} whether to
+   * use those of 3 to 5 characters.
    *
    * @param least the minimum number of characters, counting the ends of a word as characters
    * @param most the maximum number; both 0: there are none
@@ -494,7 +494,7 @@ public final class TrainingOptions {
   }
 
   /**
-   * The prefix of labels in the file of the examples. The model keeps it, for {@linkplain
+   * Sets the prefix of labels in the file of the examples. The model keeps it, for {@linkplain
    * Classifier#labelPrefix other files}. Names of labels do not contain it. By default {@link
    * ExampleReader#DEFAULT_LABEL_PREFIX}.
    *
@@ -506,8 +506,8 @@ public final class TrainingOptions {
   }
 
   /**
-   * The minimum number of occurrences of a feature; rarer features are dropped. By default 1 for
-   * words, and 2 for words and characters in a row.
+   * Sets the minimum number of occurrences of a feature; rarer features are dropped. By default 1
+   * for words, and 2 for words and characters in a row.
    *
    * @throws IllegalArgumentException if it is less than 1
    */
@@ -516,8 +516,8 @@ public final class TrainingOptions {
   }
 
   /**
-   * The maximum number of features; a million by default, which is also the limit. If there are
-   * more, the most frequent ones are kept; half of the number is reserved for single words. By
+   * Sets the maximum number of features; a million by default, which is also the limit. If there
+   * are more, the most frequent ones are kept; half of the number is reserved for single words. By
    * default, at most 50,000 of them, or 2 for each example if that is more, are words in a row, and
    * as many are characters in a row. While examples are read, at most four million different ones
    * in a row are counted: beyond that, the rarest so far are dropped. With {@linkplain
@@ -545,11 +545,11 @@ public final class TrainingOptions {
   // -------------------------------------------------------------------------------- validation
 
   /**
-   * Held-out examples, which training does not learn from. After each epoch, the model is measured
-   * on them by the {@linkplain #withValidationMetric metric}. The best model is kept, the first of
-   * equals; training ends early if the {@linkplain #withPatience patience} runs out. At the end,
-   * the {@linkplain Classifier#threshold threshold} with the highest F1 on them becomes part of the
-   * model.
+   * Sets held-out examples, from which training does not learn. After each epoch, the model is
+   * measured on them by the {@linkplain #withValidationMetric metric}. The best model is kept, the
+   * first of equals; training ends early if the {@linkplain #withPatience patience} runs out. At
+   * the end, the {@linkplain Classifier#threshold threshold} with the highest F1 on them becomes
+   * part of the model.
    *
    * @param examples of the same kind as the training examples; read to the end here; examples
    *     without a label are not measured
@@ -565,15 +565,16 @@ public final class TrainingOptions {
   }
 
   /**
-   * The metric that selects the best model on the {@linkplain #withValidation validation examples}.
-   * By default nDCG at 5 if more than a tenth of them have several labels, else precision at 1.
+   * Sets the metric that selects the best model on the {@linkplain #withValidation validation
+   * examples}. By default nDCG at 5 if more than a tenth of them have several labels, else
+   * precision at 1.
    */
   public TrainingOptions withValidationMetric(ValidationMetric value) {
     return with(changed -> changed.validationMetric = requireNonNull(value, "validationMetric"));
   }
 
   /**
-   * The number of epochs without a better model on the {@linkplain #withValidation validation
+   * Sets the number of epochs without a better model on the {@linkplain #withValidation validation
    * examples} after which training ends; by default a quarter of all epochs, but at least 3. Steps
    * get smaller until the last epoch, and the last steps usually improve a model: a small patience
    * misses them.
@@ -602,7 +603,7 @@ public final class TrainingOptions {
   }
 
   /**
-   * The folder for the best model so far, during a training with {@link #withValidation
+   * Sets the folder for the best model so far, during a training with {@link #withValidation
    * validation}; by default the system's folder for temporary files. It needs room for a model. If
    * the model cannot be written, training calls {@link TrainingListener#warning} and returns the
    * last model.
@@ -614,7 +615,7 @@ public final class TrainingOptions {
   // ------------------------------------------------------------------------------- surroundings
 
   /**
-   * More entries of the model card, which {@link Classifier#info} returns: the date and the data,
+   * Adds entries to the model card, which {@link Classifier#info} returns: the date and the data,
    * for example. Training adds version, options and validation scores.
    *
    * @param value is called once, after all examples have been read
@@ -623,12 +624,14 @@ public final class TrainingOptions {
     return with(changed -> changed.card = requireNonNull(value, "card"));
   }
 
-  /** The threads that train, and with which the model later predicts; common ones by default. */
+  /**
+   * Sets the threads that train, and with which the model later predicts; common ones by default.
+   */
   public TrainingOptions withWorkers(Workers value) {
     return with(changed -> changed.workers = requireNonNull(value, "workers"));
   }
 
-  /** Receives the progress of training. */
+  /** Sets a listener, which receives the progress of training. */
   public TrainingOptions withListener(TrainingListener value) {
     return with(changed -> changed.listener = requireNonNull(value, "listener"));
   }
@@ -644,17 +647,17 @@ public final class TrainingOptions {
 
   // ------------------------------------------------------------- values, or defaults if not set
 
-  /** Null: training begins anew. */
+  /** Returns the initial model; null if training starts anew. */
   TrainedClassifier initialModel() {
     return initialModel;
   }
 
-  /** Null: the default. */
+  /** Returns the head; null for the default. */
   ModelHead head() {
     return head;
   }
 
-  /** The names of the options that are set and mean nothing without an embedding. */
+  /** Returns the names of the options that are set and mean nothing without an embedding. */
   List<String> ofEmbedding() {
     Map<String, Boolean> isSet = new LinkedHashMap<>();
     isSet.put("labelTree", labelTree);
@@ -791,7 +794,7 @@ public final class TrainingOptions {
     return sharedRows > 0;
   }
 
-  /** The vocabulary of features that share rows; null if each has a row of its own. */
+  /** Returns the vocabulary of features that share rows; null if each has a row of its own. */
   FeatureVocabulary sharedRowsOrNull() {
     FeatureVocabulary before = vocabularyBeforeOrNull();
     if (before != null) {
@@ -800,7 +803,10 @@ public final class TrainingOptions {
     return sharedRows > 0 ? FeatureVocabulary.shared(sharedRows) : null;
   }
 
-  /** That of the initial model, or of the words of label texts; null if there are none. */
+  /**
+   * Returns the vocabulary of the initial model, or of the words of label texts; null if there is
+   * none.
+   */
   FeatureVocabulary vocabularyBeforeOrNull() {
     if (labelTexts.isEmpty()) {
       return initialModel == null ? null : initialModel.input().vocabulary();
@@ -840,7 +846,7 @@ public final class TrainingOptions {
     return with(changed -> changed.labelTexts = Map.of());
   }
 
-  /** The texts by label; empty if there are none. */
+  /** Returns the texts by label; empty if there are none. */
   Map<String, String> labelTexts() {
     return labelTexts;
   }
@@ -861,12 +867,12 @@ public final class TrainingOptions {
     return patience > 0 ? patience : byDefault;
   }
 
-  /** Zero: no search. */
+  /** Returns the time of the search; zero if there is none. */
   Duration tuning() {
     return tuning;
   }
 
-  /** Null: that of the system. */
+  /** Returns the temporary folder; null for that of the system. */
   Path temporaryFolder() {
     return temporaryFolder;
   }

@@ -31,7 +31,7 @@ import org.blocksparse.classifier.features.InputRows;
  * have been left out, and so have examples without a label, unless it is for a label tree.
  */
 final class TrainingSet {
-  /** Sample size per label, for clustering. */
+  /** The sample size per label, for clustering. */
   private static final int MOST_OF_A_LABEL = 40;
 
   private final boolean text;
@@ -57,13 +57,13 @@ final class TrainingSet {
 
   private final ChunkedIntList rows;
 
-  /** The bits of floats; null: each is 1. */
+  /** The bits of floats; null if all are 1. */
   private final ChunkedIntList values;
 
   private final ChunkedIntList labelOffsets;
   private final ChunkedIntList labels;
 
-  /** The set that this one lacks labels of; itself, if it lacks none. */
+  /** The set whose labels this one lacks some of; itself if it lacks none. */
   private final TrainingSet whole;
 
   private TrainingSet(Reading reading, TrainingOptions options) {
@@ -132,7 +132,7 @@ final class TrainingSet {
   }
 
   /**
-   * The same.
+   * Reads a stream to its end, with limits on its features.
    *
    * @param most the maximum number of features, and of labels, of all examples
    * @param mostInARow the maximum number of different words and characters in a row at a time
@@ -166,10 +166,11 @@ final class TrainingSet {
     return new TrainingSet(reading, options);
   }
 
-  /** The examples read so far: features by number, in the order in which they came. */
+  /** The examples read so far: features by number, in order of occurrence. */
   private static final class Reading {
     private final FeatureCounts counts;
-    private final Map<String, Integer> numberOfLabel = new HashMap<>(); // those of before first
+    private final Map<String, Integer> numberOfLabel =
+        new HashMap<>(); // those of the initial model first
     private final ChunkedIntList offsets = new ChunkedIntList();
     private final ChunkedIntList features;
     private final ChunkedIntList values;
@@ -177,7 +178,7 @@ final class TrainingSet {
     private final ChunkedIntList labels;
     private final int most;
 
-    /** Null: each feature that is kept has a row of its own. */
+    /** The shared rows; null if each kept feature has a row of its own. */
     private final FeatureVocabulary shared;
 
     private final boolean takesUnlabelled;
@@ -224,7 +225,7 @@ final class TrainingSet {
       }
       offsets.add(features.size());
       try {
-        for (String label : new LinkedHashSet<>(example.labels())) { // of one, each counts once
+        for (String label : new LinkedHashSet<>(example.labels())) { // repeated ones count once
           labels.add(number(label));
         }
       } catch (ChunkedIntList.FullException e) {
@@ -273,7 +274,7 @@ final class TrainingSet {
           : counts.keep(options.minCount(), options.maxFeatures(), mostInARow(options));
     }
 
-    /** Of the examples as they were read. */
+    /** Returns the limit for the examples as they were read. */
     int mostInARow(TrainingOptions options) {
       return new TrainingDefaults(options).mostInARow(offsets.size() - 1);
     }
@@ -295,7 +296,7 @@ final class TrainingSet {
           .merge(offsets.size() - 1 - names);
     }
 
-    /** Puts rows in the place of the numbers of features; those that have none go. */
+    /** Replaces the numbers of features by rows, and drops features without one. */
     void leaveOut(int[] rowOf) {
       if (rowOf == null) {
         return;
@@ -360,7 +361,7 @@ final class TrainingSet {
     return labelNames;
   }
 
-  /** The number of examples with each label. */
+  /** Returns the number of examples with each label. */
   long[] labelCounts() {
     long[] counts = new long[labelNames.size()];
     for (int i = 0; i < labelOffsets.get(size()); i++) {
@@ -370,7 +371,8 @@ final class TrainingSet {
   }
 
   /**
-   * The counts of this training and of its initial model; null if those of the model are unknown.
+   * Returns the counts of this training and of its initial model; null if those of the model are
+   * unknown.
    *
    * @param initial null: there is none
    */
@@ -383,7 +385,7 @@ final class TrainingSet {
   }
 
   /**
-   * Whether several labels are the rule in this training, or in that of its initial model.
+   * Returns whether several labels are the rule in this training, or in that of its initial model.
    *
    * @param initial null: there is none
    */
@@ -392,10 +394,10 @@ final class TrainingSet {
         || !TrainingDefaults.haveOneLabel(size(), withSeveralLabels());
   }
 
-  /** The number of examples with a label of each class. */
+  /** Returns the number of examples with a label of each class. */
   long[] examplesByClass(int[] classOfLabel, int classes) {
     long[] counts = new long[classes];
-    int[] lastExample = new int[classes]; // from 1 on
+    int[] lastExample = new int[classes]; // examples are numbered from 1 on
     for (int e = 0; e < size(); e++) {
       for (int i = labelOffsets.get(e); i < labelOffsets.get(e + 1); i++) {
         int c = classOfLabel[labels.get(i)];
@@ -408,34 +410,37 @@ final class TrainingSet {
     return counts;
   }
 
-  /** For each example the first with the same features; words, if words in a row were forgotten. */
+  /**
+   * Returns, for each example, the first with the same features; with the same words, if words in a
+   * row were forgotten.
+   */
   int[] firstOfEquals() {
     IntPredicate isCompared = forgot ? words::get : row -> true;
     return new EqualExamples(offsets, rows, values, labelOffsets, labels, isCompared)
         .firstOfEquals(e -> true);
   }
 
-  /** The number of features that were dropped; an upper bound if some were forgotten. */
+  /** Returns the number of features that were dropped; an upper bound if some were forgotten. */
   int featuresLeftOut() {
     return featuresLeftOut;
   }
 
-  /** Whether words in a row were forgotten while examples were read. */
+  /** Returns whether words in a row were forgotten while examples were read. */
   boolean forgot() {
     return forgot;
   }
 
-  /** The number of examples that were merged into others. */
+  /** Returns the number of examples that were merged into others. */
   int examplesMerged() {
     return examplesMerged;
   }
 
-  /** The minimum count of features; 0: 1 for words, 2 for words in a row. */
+  /** Returns the minimum count of features; 0 means 1 for words, 2 for words in a row. */
   int minCount() {
     return minCount;
   }
 
-  /** The maximum number of words in a row that are new features. */
+  /** Returns the maximum number of words in a row that are new features. */
   int mostInARow() {
     return mostInARow;
   }
@@ -451,8 +456,8 @@ final class TrainingSet {
   }
 
   /**
-   * The number of labels of all examples, at most {@link TrainingDefaults#MOST_EPOCHS} of each: a
-   * few examples with thousands of labels do not speak for all others.
+   * Returns the number of labels of all examples, at most {@link TrainingDefaults#MOST_EPOCHS} of
+   * each: a few examples with thousands of labels do not speak for all others.
    */
   int labelsInTurn() {
     return examples()
@@ -460,12 +465,14 @@ final class TrainingSet {
         .sum();
   }
 
-  /** The rows of words, or of features that are nothing in a row; null if they share rows. */
+  /**
+   * Returns the rows of words, or of features that are nothing in a row; null if they share rows.
+   */
   BitSet words() {
     return words;
   }
 
-  /** The number of examples with more than one label. */
+  /** Returns the number of examples with more than one label. */
   int withSeveralLabels() {
     return (int) examples().filter(example -> labelsOf(example) > 1).count();
   }
@@ -495,12 +502,12 @@ final class TrainingSet {
         .anyMatch(i -> among.test(labels.get(i)));
   }
 
-  /** The number of examples without a feature that was kept. */
+  /** Returns the number of examples without a feature that was kept. */
   int withoutFeatures() {
     return (int) examples().filter(example -> length(example) == 0).count();
   }
 
-  /** The group of each row, by its number. */
+  /** Returns the group of each row, by its number. */
   byte[] groups() {
     byte[] groups = new byte[vocabulary.rows()];
     for (int row = 0; row < groups.length; row++) {
@@ -509,7 +516,7 @@ final class TrainingSet {
     return groups;
   }
 
-  /** The group of a row. */
+  /** Returns the group of a row. */
   FeatureGroup group(int row) {
     if (vocabulary.isOfCharacters(row)) {
       return FeatureGroup.CHARACTERS;
@@ -517,7 +524,7 @@ final class TrainingSet {
     return words == null || words.get(row) ? FeatureGroup.WORD : FeatureGroup.WORDS_IN_A_ROW;
   }
 
-  /** The features of examples, in the given order. */
+  /** Returns the features of examples, in the given order. */
   SparseRows features(int[] order, int begin, int end) {
     int[] newOffsets = new int[end - begin + 1];
     for (int i = begin; i < end; i++) {
@@ -540,8 +547,8 @@ final class TrainingSet {
   }
 
   /**
-   * The features that a set of some of the examples would have kept: all if features share rows.
-   * The vocabulary has all features of every example, but future examples have others.
+   * Returns the features that a set of some of the examples would have kept: all if features share
+   * rows. The vocabulary has all features of every example, but future examples have others.
    */
   BitSet featuresOf(int[] examples) {
     BitSet known = new BitSet(vocabulary.rows());
@@ -561,13 +568,13 @@ final class TrainingSet {
     return known;
   }
 
-  /** Some of the features of examples, in the given order. */
+  /** Returns some of the features of examples, in the given order. */
   SparseRows features(int[] order, int begin, int end, BitSet known) {
     return features(order, begin, end, row -> known.get(row) ? row : -1);
   }
 
   /**
-   * The features of examples for an embedding, in the given order.
+   * Returns the features of examples for an embedding, in the given order.
    *
    * @param withCharacters whether it has rows of characters; if not, others have other numbers
    */
@@ -578,7 +585,7 @@ final class TrainingSet {
   }
 
   /**
-   * Some of the features of examples, in the given order.
+   * Returns some of the features of examples, in the given order.
    *
    * @param newRow the number of a row there; negative if it is left out
    */
@@ -598,12 +605,12 @@ final class TrainingSet {
     return values == null ? SparseRows.of(indices) : SparseRows.of(indices, all);
   }
 
-  /** The number of features of an example. */
+  /** Returns the number of features of an example. */
   private int length(int example) {
     return offsets.get(example + 1) - offsets.get(example);
   }
 
-  /** The label of each example whose turn it is in an epoch, in the given order. */
+  /** Returns the label of each example whose turn it is in an epoch, in the given order. */
   IntTensor labelsInTurn(int[] order, int begin, int end, int epoch, long seed) {
     int[] inTurn = new int[end - begin];
     for (int i = begin; i < end; i++) {
@@ -612,7 +619,7 @@ final class TrainingSet {
     return IntTensor.of(inTurn, inTurn.length);
   }
 
-  /** All labels of examples, in the given order. */
+  /** Returns all labels of examples, in the given order. */
   SparseRows labels(int[] order, int begin, int end) {
     int[] newOffsets = new int[end - begin + 1];
     for (int i = begin; i < end; i++) {
@@ -626,8 +633,8 @@ final class TrainingSet {
   }
 
   /**
-   * The label of an example that an epoch learns. An example with n labels goes through all of them
-   * in n epochs, from a random one on.
+   * Returns the label of an example that an epoch learns. An example with n labels goes through all
+   * of them in n epochs, from a random one on.
    */
   int label(int example, int epoch, long seed) {
     int begin = labelOffsets.get(example);
@@ -640,8 +647,7 @@ final class TrainingSet {
   }
 
   /**
-   * A sample of examples, with their labels, for clustering labels. Features are weighted by
-   * TF-IDF.
+   * A sample of examples with their labels, for clustering labels. Features are weighted by TF-IDF.
    */
   record Sample(SparseRows features, SparseRows labels) implements AutoCloseable {
     @Override
@@ -651,7 +657,7 @@ final class TrainingSet {
     }
   }
 
-  /** A sample in which no label needs more than {@link #MOST_OF_A_LABEL} examples. */
+  /** Returns a sample in which no label needs more than {@link #MOST_OF_A_LABEL} examples. */
   Sample sample(SplittableRandom random) {
     int[] labelCounts = labels.counts(labelNames.size());
     ChunkedIntList sampled = new ChunkedIntList(); // examples
@@ -675,7 +681,10 @@ final class TrainingSet {
         byRarity(sampled), SparseRows.of(sampledLabelOffsets.toArray(), sampledLabels.toArray()));
   }
 
-  /** The features of examples; of arrays that are made once, since they may be most of memory. */
+  /**
+   * Returns the features of examples; of arrays that are made once, since they may be most of
+   * memory.
+   */
   private SparseRows byRarity(ChunkedIntList examples) {
     float[] rarity = rarity();
     int[] newOffsets = new int[examples.size() + 1];
@@ -696,7 +705,10 @@ final class TrainingSet {
     return SparseRows.of(newOffsets, newRows, newValues);
   }
 
-  /** The logarithm of how many times more examples there are than a feature occurs, by its row. */
+  /**
+   * Returns the logarithm of how many times more examples there are than a feature occurs, by its
+   * row.
+   */
   private float[] rarity() {
     int[] counts = rows.counts(vocabulary.rows());
     float[] rarity = new float[counts.length];

@@ -8,9 +8,9 @@ import java.util.concurrent.CancellationException;
 import java.util.function.LongSupplier;
 
 /**
- * Searches rate, epochs and dimension, those that are not set, for the best score on the validation
- * examples within some time: first the defaults, then values near the best so far, by random
- * factors that get closer to 1 as time goes on.
+ * Searches for those of rate, epochs and dimension that are not set, by the score on the validation
+ * examples and within a time limit: first the defaults, then values near the best so far, by random
+ * factors that approach 1 as time goes on.
  */
 final class Tuner {
   private static final double SMALLEST_RATE = 0.005;
@@ -19,10 +19,12 @@ final class Tuner {
   private static final int DIMENSION_STEP = 16;
   private static final int LARGEST_DIMENSION = 512;
 
-  /** Digits that a user can type. */
+  /** The digits of a rate that a user can type. */
   private static final MathContext RATE_DIGITS = new MathContext(2);
 
-  /** Standard deviations of the factors' logarithms, to base 2, at the beginning and the end. */
+  /**
+   * The standard deviations of the factors' logarithms, to base 2, at the beginning and the end.
+   */
   private static final double WIDEST = 1;
 
   private static final double CLOSEST = 0.25;
@@ -42,11 +44,11 @@ final class Tuner {
   private int bestDimension;
   private int trials;
 
-  /** Whether time was over before the end of the training that is tried. */
+  /** Whether the time ended before the tried training did. */
   private boolean isCut;
 
   /**
-   * A search that begins now.
+   * Begins a search now.
    *
    * @param clock returns nanoseconds
    */
@@ -69,7 +71,8 @@ final class Tuner {
   }
 
   /**
-   * The best options that were found: those that were given, if none could be tried to the end.
+   * Returns the best options that were found: those that were given, if none could be tried to the
+   * end.
    *
    * @throws CancellationException if the user stops the search
    */
@@ -90,7 +93,7 @@ final class Tuner {
     return isCut || given.stop().getAsBoolean();
   }
 
-  /** Trains once; false if time was over before its end. */
+  /** Trains once. Returns false if the time ended before the training. */
   private boolean tryOut(TrainingOptions options) {
     double from = elapsed();
     isCut = false;
@@ -101,9 +104,9 @@ final class Tuner {
       trainer.train().close();
       scores = trainer.scores();
     } catch (CancellationException e) {
-      isCut = true; // or the user stops it, as is asked next
+      isCut = true; // or the user stops it, which is checked next
     } catch (ArithmeticException | OutOfMemoryError e) {
-      // These options are no good; others may be.
+      // These options fail; others may not.
     }
     if (given.stop().getAsBoolean()) {
       throw EmbeddingTrainer.stoppedTooEarly();
@@ -134,7 +137,7 @@ final class Tuner {
     return true;
   }
 
-  /** Says how long the search has taken, and nothing of its trainings. */
+  /** Reports the time of the search, but not the progress of its trainings. */
   private final class Quiet implements TrainingListener {
     @Override
     public void step(int examples, double loss) {
@@ -171,7 +174,7 @@ final class Tuner {
     return Math.max(least, Math.min(most, value));
   }
 
-  /** A random factor, whose logarithm is distributed about normally. */
+  /** Returns a random factor, whose logarithm is distributed about normally. */
   private double factor() {
     double part = Math.min(1, elapsed() * NANOS / nanos);
     double deviation = WIDEST + part * (CLOSEST - WIDEST);

@@ -26,7 +26,7 @@ public enum ValidationMetric {
     this.text = text;
   }
 
-  /** As it is printed: P@1, nDCG@5 or F1. */
+  /** Returns the printed name: P@1, nDCG@5 or F1. */
   @Override
   public String toString() {
     return text;

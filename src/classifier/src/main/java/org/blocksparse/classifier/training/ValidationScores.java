@@ -24,8 +24,8 @@ record ValidationScores(double precision, double ndcg, double f1, double thresho
   }
 
   /**
-   * Whether these are better. On few examples precision at 1 stays the same for epochs in which the
-   * model still gets better, so another metric decides between equals.
+   * Returns whether these are better. On few examples precision at 1 stays the same for epochs in
+   * which the model still gets better, so another metric decides between equals.
    */
   boolean areAbove(ValidationScores that, ValidationMetric metric) {
     double here = by(metric);

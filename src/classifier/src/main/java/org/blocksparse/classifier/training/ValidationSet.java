@@ -11,14 +11,14 @@ import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.examples.InvalidInputException;
 import org.blocksparse.ranking.Metrics;
 
-/** The examples of validation that have labels, as numbers, which are made once for all epochs. */
+/** The validation examples that have labels, as numbers that are made once for all epochs. */
 final class ValidationSet implements AutoCloseable {
   private static final int FIRST_ANSWERS = 5;
 
   private final List<NumberedExamples> batches = new ArrayList<>();
   private final int size;
 
-  /** The examples for a model, whose features and labels must not change. */
+  /** Prepares the examples for a model, whose features and labels must not change. */
   ValidationSet(List<Example> examples, TrainedClassifier model) {
     List<Example> labelled = examples.stream().filter(e -> !e.labels().isEmpty()).toList();
     size = labelled.size();

@@ -31,7 +31,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import picocli.CommandLine;
 
-/** The output of commands: answers line by line, facts on a model, help. */
+/** The output of commands: answers line by line, facts about a model, help. */
 final class CommandOutputTest extends Commands {
   @Test
   void examplesWithLabelsThatTheModelDoesNotKnow_areCounted() throws IOException {
@@ -66,7 +66,7 @@ final class CommandOutputTest extends Commands {
     assertEquals(answers.get(1), answers.get(2));
   }
 
-  /** Texts of random words, of which some are alike, and have three labels that no other has. */
+  /** Writes texts of random words; some are similar, and share three labels that no others have. */
   private Path alike(int each) throws IOException {
     SplittableRandom random = new SplittableRandom(1);
     StringBuilder lines = new StringBuilder();
@@ -134,7 +134,7 @@ final class CommandOutputTest extends Commands {
     Files.writeString(
         texts, "what does __label__ mean\n__label__ my-own7\nwhat does mean\nmy-own7\n");
     Result answered = run("predict", model, texts, "--top", 1);
-    assertEquals(0, answered.code(), answered.err()); // it knows no word of two of the lines
+    assertEquals(0, answered.code(), answered.err()); // two of the lines have no known word
     List<String> answers = answered.out().lines().toList();
     assertEquals(4, answers.size(), answered.out());
     assertEquals(answers.subList(2, 4), answers.subList(0, 2));
@@ -153,7 +153,7 @@ final class CommandOutputTest extends Commands {
     assertEquals(answers.get(1), answers.get(0));
   }
 
-  /** Names that only a program can give, or who changes a file. */
+  /** Only a program, or an edited file, can contain such names. */
   @Test
   void controlCharacters_inWhatAModelTells_areEscaped() throws IOException {
     String name = "a\nb\tc\r\u001b[2J\u2028\u00e9\\";
@@ -176,10 +176,11 @@ final class CommandOutputTest extends Commands {
       value = {
         "C:\\dir\\,       C:\\dir\\",
         "\\,              \\",
-        "a\\nb,           a\\\\nb", // would be one with a line feed
+        "a\\nb,           a\\\\nb", // would equal one with a line feed
         "\\\\,            \\\\\\\\",
         "\u202eab\u202c\u2066, \\u202eab\\u202c\\u2066",
-        "\u0645\u06cc\u200c\u062e, \u0645\u06cc\u200c\u062e", // Persian has such in words
+        "\u0645\u06cc\u200c\u062e, \u0645\u06cc\u200c\u062e", // Persian words contain this
+        // character
       })
   void names_arePrintedAsTheyAre_unlessTheyWouldReadAsOthers(String name, String printed) {
     assertEquals(printed, Printed.of(name));
@@ -255,7 +256,7 @@ final class CommandOutputTest extends Commands {
         "a`b`\\c,         'a`b`\\c'",
         "it's,            'it'\\''s'",
       })
-  @DisabledOnOs(OS.WINDOWS) // has other shells
+  @DisabledOnOs(OS.WINDOWS) // Windows has other shells
   void names_areWordsOfAShell(String name, String word) {
     assertEquals(word, Launcher.word(name));
   }
@@ -277,7 +278,7 @@ final class CommandOutputTest extends Commands {
     assertTrue(told.contains("\n2 more have no label and are left out\n"), told);
   }
 
-  /** A label stays if the threshold is the probability that was printed for it. */
+  /** A label stays if the threshold equals its printed probability. */
   @Test
   void aPrintedProbabilityIsAThresholdThatItsLabelReaches() {
     SplittableRandom random = new SplittableRandom(1);

@@ -20,10 +20,10 @@ import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Input that commands refuse or leave out, and their messages. */
+/** Input that commands reject or skip, and their messages. */
 final class CommandRefusalTest extends Commands {
   @Test
-  @DisabledOnOs(OS.WINDOWS) // has none
+  @DisabledOnOs(OS.WINDOWS) // Windows has none
   void devices_areNoPlaceForAModel() {
     Result refused = run("train", "-o", "/dev/null", training);
     assertEquals(2, refused.code());
@@ -207,7 +207,7 @@ final class CommandRefusalTest extends Commands {
         run("train", "-o", "", training).err());
   }
 
-  /** As picocli does otherwise, and fails where it cannot read one. */
+  /** By default, picocli treats it as a file, and fails if it cannot read it. */
   @Test
   void whatBeginsWithAnAt_isNoFileOfOptions() throws IOException {
     assertEquals("there is no file @" + folder + "\n", run("info", "@" + folder).err());

@@ -104,7 +104,7 @@ final class CommandTest extends Commands {
     for (int label = 0; label < LABELS; label++) {
       lines.append("__label__label" + label + " my own" + label + "\n");
     }
-    lines.append("\n__label__wordless\n__label__dots ...\n"); // both ignored
+    lines.append("\n__label__wordless\n__label__dots ...\n"); // both are skipped
     Path names = Files.writeString(folder.resolve("names"), lines);
     String told = runWell("train", "-o", model, "--label-texts", names, training);
     assertTrue(told.contains(" 41 labels"), told);
@@ -178,7 +178,7 @@ final class CommandTest extends Commands {
   }
 
   @Test
-  @DisabledOnOs(OS.WINDOWS) // has no such modes
+  @DisabledOnOs(OS.WINDOWS) // Windows has no such modes
   void export_keepsTheModeOfLabels_andALinkToThem() throws IOException {
     Files.write(model, trained);
     Path link = folder.resolve("model.npz.labels.txt");
@@ -194,7 +194,7 @@ final class CommandTest extends Commands {
     }
   }
 
-  /** As the library saves models: what other processes have left of other files stays. */
+  /** Saving a model does the same: other files' leftovers of other processes stay. */
   @Test
   void export_deletesWhatAKilledOneLeftOfTheLabels() throws IOException {
     Files.write(model, trained);
@@ -312,7 +312,7 @@ final class CommandTest extends Commands {
     }
   }
 
-  /** Lines with two labels. */
+  /** Returns lines with two labels. */
   private static String pairs(int count, long seed) {
     List<String> lines = Texts.lines(2 * count, LABELS, seed).lines().toList();
     StringBuilder pairs = new StringBuilder();
@@ -348,7 +348,7 @@ final class CommandTest extends Commands {
                 "tried (\\d+): rate ([\\d.]+), 1 epochs, dimension 8: P@1 0\\.\\d{4} in [\\d.]+ s"
                     + "( \\(best\\))?\n")
             .matcher(told);
-    String best = "0.2"; // also if not one could be tried, on a busy machine
+    String best = "0.2"; // also if none could be tried on a busy machine
     while (tried.find()) {
       best = tried.group(3) == null ? best : tried.group(2);
     }
@@ -439,14 +439,14 @@ final class CommandTest extends Commands {
   }
 
   @Test
-  @DisabledOnOs(OS.WINDOWS) // has none with a name
+  @DisabledOnOs(OS.WINDOWS) // Windows has no named pipes
   void pipesWithNames_areRead() throws Exception {
     Path pipe = folder.resolve("pipe");
     assertEquals(0, new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor());
     Files.write(model, trained);
     for (String command : List.of("train", "test")) {
       Thread writer = new Thread(() -> writeTo(pipe, Texts.lines(2000, LABELS, 1)));
-      writer.setDaemon(true); // it waits for who reads
+      writer.setDaemon(true); // it waits for a reader
       writer.start();
       Object[] args =
           command.equals("test")
@@ -468,7 +468,8 @@ final class CommandTest extends Commands {
   @Test
   void aModelThatCannotBeSaved_isSavedElsewhere() throws IOException {
     Files.write(model, trained);
-    Path nowhere = folder.resolve("none").resolve("m".repeat(250)); // no room for more in its name
+    Path nowhere =
+        folder.resolve("none").resolve("m".repeat(250)); // its name has no room for a suffix
     try (Classifier classifier = Classifier.load(model)) {
       IOException e = assertThrows(IOException.class, () -> TrainCommand.save(classifier, nowhere));
       Matcher told =

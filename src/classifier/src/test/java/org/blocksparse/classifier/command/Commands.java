@@ -15,11 +15,11 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;
 
-/** Commands, run in this JVM on a few examples: what tests of them have in common. */
+/** Commands, run in this JVM on a few examples: the common part of their tests. */
 abstract class Commands {
   static final int LABELS = 40;
 
-  /** A model, for tests of what is done with one. */
+  /** A model for tests that use one. */
   static byte[] trained;
 
   @TempDir Path folder;
@@ -30,7 +30,7 @@ abstract class Commands {
 
   @BeforeAll
   static void train(@TempDir Path other) throws IOException {
-    Locale.setDefault(Locale.ROOT); // as main does
+    Locale.setDefault(Locale.ROOT); // like main
     Path examples = Files.writeString(other.resolve("train.txt"), Texts.lines(2000, LABELS, 1));
     Path file = other.resolve("model");
     runWell(

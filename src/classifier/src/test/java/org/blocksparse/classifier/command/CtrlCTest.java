@@ -29,7 +29,7 @@ final class CtrlCTest {
       while (!ctrlC.isPressed()) {
         Thread.onSpinWait();
       }
-      assertEquals(List.of("ends"), answers); // at once
+      assertEquals(List.of("ends"), answers); // immediately
       hook.join(100);
       assertTrue(hook.isAlive());
     }

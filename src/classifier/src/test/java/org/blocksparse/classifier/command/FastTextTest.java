@@ -10,9 +10,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Lines of fastText, which are answered by those to type here. */
+/** Lines of fastText, which are answered by the equivalent commands. */
 final class FastTextTest extends Commands {
-  /** The answer, without the command before the name of a subcommand. */
+  /** Returns the answer, without the command before the name of a subcommand. */
   private static String answer(String line) {
     Result result = run((Object[]) line.split(" ", -1));
     assertEquals(2, result.code());

@@ -29,9 +29,8 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 
 /**
- * Any command but latency, which takes seconds where it is not refused, with any arguments: it does
- * what it is asked for, or ends with 2 and one line. Options are those that there are, with values
- * that are of no use for most of them.
+ * Any command except latency, which takes seconds if it is valid, with any arguments: it succeeds,
+ * or ends with code 2 and one line. Options are existing ones, most of them with invalid values.
  */
 final class HostileCommandLineProperties {
   private static final int LABELS = 5;
@@ -42,7 +41,7 @@ final class HostileCommandLineProperties {
                   + " 9223372036854775808 x @ @@ \u0661 __label__ text sparse int8")
               .split(" "));
 
-  /** Below the folder, of which {} is the name. */
+  /** Paths below the folder, whose name replaces {}. */
   private static final List<String> PLACES =
       List.of(
           ("{}/model {}/train.txt {}/sparse.txt {}/empty {}/folder {}/none {}/no/such"
@@ -127,16 +126,16 @@ final class HostileCommandLineProperties {
             });
   }
 
-  /** No other names of files: what is written has to be in the folder. */
+  /** Returns values without other file names: all output must stay in the folder. */
   private static Arbitrary<String> values(ArgSpec option) {
     return switch (option.paramLabel()) {
       case "FILE", "PNG", "MODEL", "TSV" -> places();
-      case "SECONDS" -> Arbitraries.of("-1", "0", "1", "NaN", "x"); // of a search that takes them
+      case "SECONDS" -> Arbitraries.of("-1", "0", "1", "NaN", "x"); // of a search, which they limit
       default -> Arbitraries.of(VALUES);
     };
   }
 
-  /** Names of files, of which most are there. */
+  /** Returns file names, most of which exist. */
   private static Arbitrary<String> places() {
     return Arbitraries.oneOf(
         Arbitraries.of(PLACES.subList(0, 3)), Arbitraries.of(PLACES), Arbitraries.just(""));

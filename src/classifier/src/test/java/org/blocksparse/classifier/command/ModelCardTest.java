@@ -32,7 +32,7 @@ import org.blocksparse.classifier.examples.InvalidInputException;
 import org.blocksparse.classifier.fasttext.FastTextPrograms;
 import org.junit.jupiter.api.Test;
 
-/** The facts in a model's file on its training. */
+/** The facts about its training in a model's file. */
 final class ModelCardTest extends Commands {
   private Map<String, String> info() {
     return runWell("info", model)

@@ -167,7 +167,7 @@ final class NextItemCommandTest {
         "u");
   }
 
-  /** Training sees the events before a time, and the test those from then on. */
+  /** Training uses the events before a time, and the test the later ones. */
   @Test
   void eventsAreSplitByTime() throws IOException {
     StringBuilder lines = new StringBuilder();
@@ -195,8 +195,8 @@ final class NextItemCommandTest {
   }
 
   /**
-   * Each user has two sessions of four items an hour apart, the second five items further on the
-   * circle. Only its last two items are from hour 1 on, at seconds 3662 and 3663.
+   * Each user has two sessions of four items an hour apart; the second starts five items further on
+   * the circle. Only its last two items are from hour 1 on, at seconds 3662 and 3663.
    */
   @Test
   void sessionsEndByAGap() throws IOException {
@@ -259,7 +259,7 @@ final class NextItemCommandTest {
     }
   }
 
-  /** The lines that training prints work: the model has the format. */
+  /** The lines that training prints are valid: the model has the format. */
   @Test
   void theFormatIsThatOfTheModel() throws IOException {
     StringBuilder lines = new StringBuilder();
@@ -297,7 +297,7 @@ final class NextItemCommandTest {
   }
 
   @Test
-  @DisabledOnOs(OS.WINDOWS) // has no such pipes
+  @DisabledOnOs(OS.WINDOWS) // Windows has no such pipes
   void pipesAreRead() throws Exception {
     for (String command : List.of("train", "test", "recommend")) {
       Path pipe = folder.resolve(command + ".pipe");
@@ -333,7 +333,7 @@ final class NextItemCommandTest {
     assertTrue(told.contains("; 2 of 5 items to predict (40.0 %) are in the history\n"), told);
   }
 
-  /** Each user has one basket again and again, and another one before the last. */
+  /** Each user repeats one basket, and has another one before the last. */
   @Test
   void historiesOfUsersWhoComeBack() throws IOException {
     StringBuilder lines = new StringBuilder();

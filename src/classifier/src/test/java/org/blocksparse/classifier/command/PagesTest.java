@@ -24,12 +24,12 @@ import org.junit.jupiter.api.Test;
 import picocli.CommandLine;
 import picocli.CommandLine.Model.OptionSpec;
 
-/** The options that pages name are options of the command, and one page has them all. */
+/** The options that pages name are options of the command, and one page lists them all. */
 final class PagesTest {
-  /** Pages on the command alone: whatever looks like an option there is one of its options. */
+  /** Pages about the command alone: everything that looks like an option is one of its options. */
   private static final Set<String> OF_THE_COMMAND = Set.of("classifier.md", "fasttext.md");
 
-  /** A span of code, or a line on which the jar is started. */
+  /** Matches a span of code, or a line that starts the jar. */
   private static final Pattern CODE =
       Pattern.compile("`([^`\n]+)`|^.*classifier\\.jar +(.*)$", Pattern.MULTILINE);
 
@@ -82,7 +82,7 @@ final class PagesTest {
     }
   }
 
-  /** The row of an option in the table of the page. */
+  /** Returns the row of an option in the table of the page. */
   private static String row(OptionSpec option) {
     return "| `%s` | %s |"
         .formatted(
@@ -94,7 +94,8 @@ final class PagesTest {
   }
 
   /**
-   * The tables of options: of each command, and before them of those that several commands have.
+   * Returns the tables of options of each command, after the table of those that several commands
+   * share.
    */
   private static String tables(CommandLine parent) {
     Map<String, List<String>> commands = new LinkedHashMap<>();
@@ -131,7 +132,8 @@ final class PagesTest {
   }
 
   /**
-   * After a change of an option, the tables are in {@code target/options-of-PAGE}, to be copied.
+   * After an option has changed, the new tables are in {@code target/options-of-PAGE}, to be
+   * copied.
    */
   @Test
   void pagesHaveTheOptionsThatCommandsDeclare() throws IOException {
@@ -147,7 +149,7 @@ final class PagesTest {
     assertEquals(expected, options);
   }
 
-  /** After a change of it, the table is in {@code target/fasttext.md}, to be copied. */
+  /** After a change, the new table is in {@code target/fasttext.md}, to be copied. */
   @Test
   void thePageForUsersOfFastTextHasTheTableOfTheCommand() throws IOException {
     Files.writeString(Path.of("target/fasttext.md"), FastText.table());

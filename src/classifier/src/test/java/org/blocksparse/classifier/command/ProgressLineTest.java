@@ -17,7 +17,7 @@ final class ProgressLineTest {
 
   @BeforeAll
   static void speakEnglish() {
-    Locale.setDefault(Locale.ROOT); // as main does
+    Locale.setDefault(Locale.ROOT); // like main
   }
 
   private ProgressLine line(long total) {
@@ -73,7 +73,7 @@ final class ProgressLineTest {
         told.toString().replace(System.lineSeparator(), "\n"));
   }
 
-  /** Preparation before the first report, and the first slow steps, are not typical. */
+  /** Preparation before the first report and the first slow steps are not typical. */
   @Test
   void timeLeft_dependsOnTheLatterHalf() {
     try (ProgressLine line = line(1000)) {

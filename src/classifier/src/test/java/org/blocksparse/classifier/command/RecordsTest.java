@@ -25,7 +25,7 @@ final class RecordsTest extends Commands {
     return Files.writeString(folder.resolve(name), header + "\n" + rows);
   }
 
-  /** A block of the page, by its beginning. */
+  /** Returns a block of the page, by its beginning. */
   private static String onThePage(String beginning) throws IOException {
     String page = Files.readString(Path.of("../doc/classifier.md"));
     String block = "(?s)```text\n(" + Pattern.quote(beginning) + ".*?)```";

@@ -41,12 +41,14 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** The one jar, as users start it. */
+/** The one jar, started as users start it. */
 @Tag("packaged")
 final class RunnableJarTest {
   @TempDir private Path folder;
 
-  /** In a locale with digits of its own; what is printed is English all the same. */
+  /**
+   * Returns the command line in a locale with its own digits; the output is English nevertheless.
+   */
   private static List<String> command() {
     return List.of(
         Path.of(System.getProperty("java.home"), "bin", "java").toString(),
@@ -70,7 +72,7 @@ final class RunnableJarTest {
   }
 
   @Test
-  @DisabledOnOs(OS.WINDOWS) // has no such signal
+  @DisabledOnOs(OS.WINDOWS) // Windows has no such signal
   void trainsFromAPipe_andSavesTheModelWhenItIsStopped() throws Exception {
     Path model = folder.resolve("model");
     Process training =
@@ -95,7 +97,7 @@ final class RunnableJarTest {
       while ((line = out.readLine()) != null) {
         told.append(line).append('\n');
         if (line.startsWith("epoch 5:")) {
-          // Ends it as Ctrl-C does, which is ignored by what a shell has put into the background.
+          // Ends it like Ctrl-C, which processes in the background of a shell ignore.
           new ProcessBuilder("kill", "-TERM", Long.toString(training.pid())).start().waitFor();
         }
       }
@@ -108,7 +110,7 @@ final class RunnableJarTest {
       assertEquals("label7", classifier.predict("my-own7", 1).get(0).label());
     }
     assertEquals(900, ImageIO.read(folder.resolve("model.png").toFile()).getWidth());
-    // In the locale of many a server.
+    // The locale is that of many servers.
     ProcessBuilder classes =
         new ProcessBuilder(words("classes", model, "--labels", 100)).redirectErrorStream(true);
     classes.environment().put("LC_ALL", "C");
@@ -117,12 +119,12 @@ final class RunnableJarTest {
   }
 
   @Test
-  @DisabledOnOs(OS.WINDOWS) // has no such signal
+  @DisabledOnOs(OS.WINDOWS) // Windows has no such signal
   void isStoppedWhileItReads_andLeavesTheOldModelAlone() throws Exception {
     Path model = Files.writeString(folder.resolve("model"), "an old one");
     Process training = start("train", "-o", model, "--no-chart", "-");
     try (OutputStream in = training.getOutputStream()) {
-      // A part is read when the pipe, which holds less, has taken all.
+      // Once the pipe, which holds less, has taken all, a part has been read.
       in.write(Texts.lines(10_000, 40, 1).getBytes(UTF_8));
       in.flush();
       new ProcessBuilder("kill", "-TERM", Long.toString(training.pid())).start().waitFor();
@@ -132,7 +134,7 @@ final class RunnableJarTest {
   }
 
   @Test
-  @EnabledOnOs(OS.LINUX) // others need not tell what standard input is
+  @EnabledOnOs(OS.LINUX) // other systems may not know what standard input is
   void examplesThatAreStandardInput_areNotReplaced() throws Exception {
     Path examples = Files.writeString(folder.resolve("examples"), Texts.lines(20, 4, 1));
     for (List<String> args :
@@ -147,9 +149,9 @@ final class RunnableJarTest {
     }
   }
 
-  /** As on a full disk: no file may be longer. */
+  /** A limit on file sizes acts like a full disk. */
   @Test
-  @DisabledOnOs(OS.WINDOWS) // has no such shell
+  @DisabledOnOs(OS.WINDOWS) // Windows has no such shell
   void whereAFileCannotBeWritten_theOldOneStays_andNothingElseIsLeft() throws Exception {
     Path examples = folder.resolve("examples");
     Files.writeString(examples, "__label__tea green leaves\n__label__coffee roasted beans\n");
@@ -157,7 +159,7 @@ final class RunnableJarTest {
     Path model = folder.resolve("model");
     List<Object> training =
         List.of("train", "-o", model, "--head", "embedding", "--epochs", 2, "--dimension", 4);
-    // Without a limit, to unpack the library.
+    // Runs without the limit, to unpack the library.
     assertEquals(0, run(join(training, "--no-chart", examples)).code());
     Told trained = runLimited(join(training, "--chart", chart, examples));
     assertEquals(0, trained.code(), trained::toString);
@@ -230,7 +232,7 @@ final class RunnableJarTest {
   }
 
   @Test
-  @DisabledOnOs(OS.WINDOWS) // has no such shell
+  @DisabledOnOs(OS.WINDOWS) // Windows has no such shell
   void thePageOfModelsOfFastText_runsAsItIs() throws Exception {
     FastTextPrograms.assumeInstalled();
     String told = commandsOf("fasttext-models.md");
@@ -240,7 +242,7 @@ final class RunnableJarTest {
   }
 
   @Test
-  @DisabledOnOs(OS.WINDOWS) // has no such shell
+  @DisabledOnOs(OS.WINDOWS) // Windows has no such shell
   void thePageForThoseWhoComeFromFastText_runsAsItIs() throws Exception {
     String told = commandsOf("fasttext.md");
     assertTrue(told.contains("\ntea\t"), told);
@@ -288,7 +290,7 @@ final class RunnableJarTest {
     return file;
   }
 
-  /** The JVM itself takes some of it; how much is left depends on the collector. */
+  /** The JVM itself takes some of the heap; the rest depends on the collector. */
   @Test
   void linesOfMillionsOfBytes_areRefused_inAHeapOf72MB() throws Exception {
     Path model = folder.resolve("model");
@@ -309,13 +311,13 @@ final class RunnableJarTest {
         letters, ": line 1: expected a text with words that", "train", "-o", model, letters);
   }
 
-  /** The options of the file are known to this JVM, and print nothing. */
+  /** This JVM accepts the options of the file, and prints nothing. */
   @Test
   void startsWithTheOptionsOfTheFile() throws Exception {
     Path clone = Path.of("../..").toRealPath();
     Path archive = clone.resolve("src/classifier/target/classifier.jsa");
     Files.deleteIfExists(archive);
-    for (int start = 0; start < 2; start++) { // the first one writes the archive, if it can
+    for (int start = 0; start < 2; start++) { // the first start writes the archive, if it can
       Process process =
           new ProcessBuilder(command().get(0), "@src/classifier/classifier.args", "--version")
               .directory(clone.toFile())
@@ -326,10 +328,10 @@ final class RunnableJarTest {
       assertEquals(1, printed.lines().count(), printed);
       assertEquals(Runtime.version().feature() >= 19, Files.exists(archive));
     }
-    Files.deleteIfExists(archive); // it has few classes
+    Files.deleteIfExists(archive); // the archive has few classes
   }
 
-  /** As long as a header may be. */
+  /** The header has the maximum length. */
   @Test
   void aModelOfTooManyKeys_isRefused_inAHeapOf72MB() throws Exception {
     Path model = folder.resolve("model");
@@ -364,7 +366,7 @@ final class RunnableJarTest {
     assertEquals(1, refused.err().lines().count(), refused::toString);
   }
 
-  /** How a command has ended, and what it has printed, with line ends as on Linux. */
+  /** The exit code of a command and its output, with line ends as on Linux. */
   private record Told(int code, String out, String err) {}
 
   private Told run(Object... args) throws Exception {
@@ -387,7 +389,7 @@ final class RunnableJarTest {
         Files.readString(err).replace(System.lineSeparator(), "\n"));
   }
 
-  /** With the jar as its class path. */
+  /** Runs the programs with the jar as their class path. */
   @ParameterizedTest
   @ValueSource(strings = {"Drinks.java", "Router.java", "Shop.java"})
   void theProgramOfThePage_printsWhatItsCommentsSay(String name) throws Exception {
@@ -408,7 +410,7 @@ final class RunnableJarTest {
   }
 
   @Test
-  @DisabledOnOs(OS.WINDOWS) // has no such shell
+  @DisabledOnOs(OS.WINDOWS) // Windows has no such shell
   void aClosedOutput_isTold() throws Exception {
     String command = command().stream().collect(joining("' '", "'", "'"));
     Process shell =

@@ -22,7 +22,7 @@ import org.blocksparse.io.SaveOptions;
 import org.blocksparse.mixture.Mixture;
 import org.junit.jupiter.api.Test;
 
-/** The figures of test, and the choice of train --validation. */
+/** The figures of test, and the choice by train --validation. */
 final class TestCommandTest extends Commands {
   private Decisions decisions(double threshold) throws IOException {
     try (Classifier classifier = Classifier.load(model);
@@ -245,7 +245,7 @@ final class TestCommandTest extends Commands {
     assertTrue(info.contains("\nepoch of this model: " + told.group(2) + "\n"), info);
   }
 
-  /** Each epoch's line has the metrics; the best one is that by the one that judges. */
+  /** Each epoch's line has the metrics; the best epoch is the best by the judging metric. */
   @Test
   void examplesOfSeveralLabels_areJudgedByNdcg_unlessAnotherMetricIsChosen() throws IOException {
     StringBuilder pairs = new StringBuilder();

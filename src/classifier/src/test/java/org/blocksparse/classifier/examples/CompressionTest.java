@@ -36,7 +36,7 @@ import org.tukaani.xz.XZOutputStream;
 final class CompressionTest {
   private static final String TEXT = "__label__a one\n__label__b two\n";
 
-  /** Compressed by one of them, each text by itself. */
+  /** Returns texts compressed separately by one of the formats. */
   static byte[] compressed(Compression kind, String... texts) {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     for (String text : texts) {
@@ -111,7 +111,7 @@ final class CompressionTest {
   void xzWithGarbageAfterItsEnd_isNotSaidToBeCutOffAlone() {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     bytes.writeBytes(compressed(Compression.XZ, TEXT));
-    bytes.writeBytes(new byte[] {'g', 'a', 'r'}); // fewer bytes than a header has
+    bytes.writeBytes(new byte[] {'g', 'a', 'r'}); // fewer bytes than a header
     IOException e = assertThrows(IOException.class, () -> read(bytes.toByteArray()));
     assertTrue(e.getMessage().endsWith(": is cut off, or garbage follows its end"), e::getMessage);
   }
@@ -125,7 +125,7 @@ final class CompressionTest {
       damaged[at] ^= 0x10;
       try {
         assertEquals(100, read(damaged).size());
-      } catch (IOException | InvalidInputException e) { // some look after what they have read
+      } catch (IOException | InvalidInputException e) { // some check the end after reading
         assertTrue(e.getMessage().startsWith("input: "), e::getMessage);
       }
     }
@@ -146,7 +146,7 @@ final class CompressionTest {
     }
   }
 
-  /** One who has sent a line gets its answer, whatever it begins like. */
+  /** A sender of a line gets its answer, whatever the line begins with. */
   @Test
   void noMoreIsReadThanTellsTheKind() throws IOException {
     for (String text : List.of("\n", "a", "BZ\n", "BZh9\n", "(a", "P*a", "\u001fa", "\u00fd7zX_")) {
@@ -169,7 +169,7 @@ final class CompressionTest {
     }
   }
 
-  /** By its header alone: nothing has been decompressed then. */
+  /** The header alone leads to the rejection: nothing has been decompressed. */
   @Test
   void xz_thatNeedsMuchMemory_isRefused() throws IOException {
     byte[] file = compressed(Compression.XZ, TEXT);
@@ -195,7 +195,7 @@ final class CompressionTest {
 
   @Test
   void zstd_thatNeedsMuchMemory_isRefused() throws IOException {
-    // A frame of one block, of 13 bytes as they are, with a window of 128 MB or of 2 GB.
+    // A frame with one raw block of 13 bytes, and a window of 128 MB or 2 GB.
     String text = HexFormat.of().formatHex("__label__a b\n".getBytes(UTF_8));
     String frame = "28b52ffd00%s690000" + text;
     assertEquals(1, read(HexFormat.of().parseHex(frame.formatted("88"))).size());
@@ -204,7 +204,7 @@ final class CompressionTest {
     assertTrue(e.getMessage().startsWith("input: zstd: cannot be decompressed"), e::getMessage);
   }
 
-  /** A loader of this project's classes that does not find others. */
+  /** A loader of this project's classes that hides some others. */
   private static final class Without extends URLClassLoader {
     private final List<String> refused;
 
@@ -231,7 +231,7 @@ final class CompressionTest {
       }
     }
 
-    /** So that it looks for what it needs here. */
+    /** Defines the class here, so that it looks for its dependencies here. */
     private Class<?> define(String name) throws ClassNotFoundException {
       try (InputStream in = getParent().getResourceAsStream(name.replace('.', '/') + ".class")) {
         if (in == null) {

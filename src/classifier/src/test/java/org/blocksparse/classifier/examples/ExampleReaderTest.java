@@ -80,7 +80,7 @@ final class ExampleReaderTest {
     assertEquals("[a] not__label__b", example.toString());
   }
 
-  /** Other numbers of Java are refused: each odd form of each part, in all pairs. */
+  /** Numbers in Java's other notations are rejected: each odd form of each part, in all pairs. */
   @Test
   void sparse_takesDecimalNumbersAlone() throws IOException {
     String arabic = "\u0661";
@@ -161,7 +161,7 @@ final class ExampleReaderTest {
     "TEXT, __label__\u00ff b",
     "TEXT, b __label__a\u00c3",
     "SPARSE, '3,\u00ff 1:1'",
-    "SPARSE, \u00e2\u0082\u00ef\u00bf\u00bd 1:1", // the last three of five bytes are right
+    "SPARSE, \u00e2\u0082\u00ef\u00bf\u00bd 1:1", // the last three of five bytes are valid
   })
   void labelsOfOtherBytesThanUtf8_areBad(ExampleFormat format, String bytes) throws IOException {
     byte[] file = ("\n" + bytes + "\n").getBytes(ISO_8859_1);
@@ -173,7 +173,7 @@ final class ExampleReaderTest {
     assertTrue(problem.startsWith("input: line 2: a label is not UTF-8: '"), problem);
   }
 
-  /** Somebody has replaced what was not UTF-8 before. */
+  /** A replacement character means that invalid UTF-8 was replaced before. */
   @Test
   void labels_mayHaveTheCharacterThatReplacesOthers() throws IOException {
     assertEquals("[a\uFFFD] b", read("__label__a\uFFFD b\n").get(0).toString());
@@ -201,7 +201,7 @@ final class ExampleReaderTest {
       })
   void badLines_areNamed_orSkippedAndCounted(ExampleFormat format, String line, String problem)
       throws IOException {
-    String text = "\n" + line + "\n"; // the first line is an example of nothing
+    String text = "\n" + line + "\n"; // the first line is an empty example
     ExampleReader reader = reader(text, format, false);
     assertEquals(List.of(), reader.next().orElseThrow().labels());
     InvalidInputException e = assertThrows(InvalidInputException.class, reader::next);
@@ -326,7 +326,7 @@ final class ExampleReaderTest {
     assertEquals(1, reader.badLines());
   }
 
-  /** In a line with one letter that takes two bytes in memory, as then do all. */
+  /** The line has one letter that takes two bytes in memory, and so do all letters then. */
   @Test
   void longFeaturesThatAreRefused_takeLittleOfTheHeap() throws IOException {
     String digits = "7".repeat(LineReader.MOST_BYTES - 10);
@@ -344,7 +344,9 @@ final class ExampleReaderTest {
     }
   }
 
-  /** Of the longest lines, with letters that take two bytes in memory; none shows the format. */
+  /**
+   * The lines have the maximum length, and letters of two bytes in memory; none shows the format.
+   */
   @Test
   void longLinesThatAreRefused_takeLittleOfTheHeap() throws IOException {
     byte[] longest = new byte[LineReader.MOST_BYTES - 1];
@@ -404,14 +406,14 @@ final class ExampleReaderTest {
       zip.write(text.getBytes(UTF_8));
     }
     String utf16 = "is UTF-16; expected text in UTF-8, as <(iconv -f UTF-16 -t UTF-8 FILE)";
-    assertIsForeign(utf16, text.getBytes(UTF_16)); // of the other order than that of Windows
+    assertIsForeign(utf16, text.getBytes(UTF_16)); // in the byte order that Windows does not use
     assertIsForeign(utf16, ("\uFEFF" + text).getBytes(UTF_16LE));
     assertIsForeign(
         "is a zip archive; expected text in UTF-8, as <(unzip -p FILE)", archive.toByteArray());
     assertEquals("[a] PK", read("PK\nBZh9 __label__b\n__label__a PK").get(2).toString());
   }
 
-  /** Asserts that input is refused, in gzip as well, and that leaving out lines does not help. */
+  /** Asserts that input is rejected, also in gzip, and that skipping lines does not help. */
   private static void assertIsForeign(String problem, byte[] input) throws IOException {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     try (GZIPOutputStream zipped = new GZIPOutputStream(bytes)) {
@@ -491,7 +493,7 @@ final class ExampleReaderTest {
   @Test
   void linesThatEndWithCarriageReturnsAlone_areRefused() throws IOException {
     for (ExampleFormat format : ExampleFormat.values()) {
-      for (boolean skip : new boolean[] {false, true}) { // it would be all that there is
+      for (boolean skip : new boolean[] {false, true}) { // the line would be the whole input
         ExampleReader reader = reader("__label__a b\r__label__a c\r", format, skip);
         assertEquals(
             "input: lines end with carriage returns alone; expected line feeds",
@@ -518,7 +520,7 @@ final class ExampleReaderTest {
     assertEquals("", problemOfHeader("3 9 4\n1 3:1\n2 4:1\n\n")); // the empty one counts
     assertEquals("", problemOfHeader("2 9 4\n1 3:1\n2 4:1\n\n")); // or not
     assertEquals("", problemOfHeader("1 3:1\n2 4:1\n"));
-    assertEquals("", problemOfHeader("3 9 4\n__label__a b\n")); // of a text
+    assertEquals("", problemOfHeader("3 9 4\n__label__a b\n")); // the line is a text
     assertEquals(
         "input: line 1 states 3,000 examples, but 2 follow; the file may be cut off",
         problemOfHeader("3000 9 4\n1 3:1\n1 x:1\n"));

@@ -48,7 +48,7 @@ final class GzipStreamTest {
     }
   }
 
-  /** Gives a byte at a time, and never has another one waiting. */
+  /** Returns a stream that gives one byte at a time, and never has another available. */
   private static InputStream slow(byte[] bytes) {
     return new FilterInputStream(new ByteArrayInputStream(bytes)) {
       @Override

@@ -27,11 +27,11 @@ import org.blocksparse.testing.FileChanges;
 import org.blocksparse.testing.ThreadHeap;
 
 /**
- * Right files of examples with random changes: what is read can be learned from and answered; or a
- * line, or the file, is refused by its name, which costs little.
+ * Valid files of examples with random changes: the content can be learned and answered; or a line,
+ * or the file, is rejected by its name at low cost.
  */
 final class HostileExamplesProperties {
-  /** Buffers, and what some kilobytes may be decompressed to. */
+  /** Heap for buffers, and for some kilobytes decompressed. */
   private static final long MOST_HEAP = 16 << 20;
 
   private static final Duration MOST_TIME = Duration.ofMinutes(10);
@@ -75,7 +75,7 @@ final class HostileExamplesProperties {
     return FileChanges.all(List.copyOf(FILES.values()));
   }
 
-  /** All that a file holds, up to what is refused. */
+  /** Returns all examples of a file, up to the rejected line. */
   private static List<Example> read(byte[] file, ExampleFormat format, boolean skip) {
     List<Example> examples = new ArrayList<>();
     long heap = ThreadHeap.taken();
@@ -89,7 +89,7 @@ final class HostileExamplesProperties {
       assertTrue(examples.size() + reader.badLines() <= lines);
       assertEquals(skip && reader.badLines() > 0, reader.firstProblem().isPresent());
     } catch (InvalidInputException e) {
-      // A wrong header, and a quote that may hold the rest of the file, are never skipped.
+      // An invalid header, and a quote that may enclose the rest of the file, are never skipped.
       boolean mayRefuse = !skip || format == ExampleFormat.CSV || format == ExampleFormat.TSV;
       assertTrue(mayRefuse && e.getMessage().matches("input: line [0-9]+: .*"), e::toString);
     } catch (IOException e) {

@@ -22,11 +22,11 @@ import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Files in the place of a model or of examples that are neither. */
+/** Files that are neither a model nor examples, in place of these. */
 final class OddFilesTest {
   @TempDir private Path folder;
 
-  /** Told of the file, and of nothing else. */
+  /** Returns the message of a file's exception, which names nothing else. */
   private static String told(Path file, IOException e) {
     String message = String.valueOf(e.getMessage());
     assertTrue(message.startsWith(file.toString()), e::toString);
@@ -76,7 +76,7 @@ final class OddFilesTest {
   }
 
   @Test
-  @DisabledOnOs(OS.WINDOWS) // has none with a name
+  @DisabledOnOs(OS.WINDOWS) // Windows has no named pipes
   void aPipe_isNoModel_andNobodyWaitsForIt() throws Exception {
     Path pipe = folder.resolve("pipe");
     assertEquals(0, new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor());

@@ -4,13 +4,13 @@ package org.blocksparse.classifier.examples;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
-/** Texts in odd scripts, broken texts and huge words. */
+/** Texts in rare scripts, invalid texts and huge words. */
 public final class OddTexts {
   private static final int MEGABYTE = 1 << 20;
 
   private OddTexts() {}
 
-  /** The texts by what is odd with them. */
+  /** Returns the texts by what is odd about them. */
   public static Map<String, String> all() {
     Map<String, String> texts = new LinkedHashMap<>();
     texts.put("han", "北京大学二〇二四");

@@ -225,7 +225,7 @@ final class RecordReaderTest {
     }
   }
 
-  /** A quote that is not closed would leave out the rest of the file. */
+  /** An unclosed quote would skip the rest of the file. */
   @Test
   void aQuoteThatIsNotClosedIsNeverLeftOut() throws IOException {
     byte[] bytes = "text,label\n\"a,b\nc,d\n".getBytes(UTF_8);
@@ -234,7 +234,7 @@ final class RecordReaderTest {
     }
   }
 
-  /** An answer must not wait for the record after it. */
+  /** An answer must not wait for the next record. */
   @Test
   void aRecordOfAPipeIsReadOnceItIsThere() throws IOException {
     try (PipedInputStream in = new PipedInputStream(1 << 10);

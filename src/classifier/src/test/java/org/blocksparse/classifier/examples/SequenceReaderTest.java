@@ -251,7 +251,7 @@ final class SequenceReaderTest {
     assertEquals(
         "f:2: expected 4 words, as the header has, but was 3",
         problem(reader, "user item stars time\nu a 1\n"));
-    // the third of four words may be stars
+    // the third of four columns may be stars
     assertTrue(problem(reader, "1\t2\t5\t900\n").startsWith("f:1: expected a header with "));
   }
 
@@ -277,7 +277,7 @@ final class SequenceReaderTest {
     }
   }
 
-  /** One rule for the middle and the end of a line. */
+  /** The rule is the same in the middle and at the end of a line. */
   @Test
   void whiteSpaceOutsideOfAsciiIsPartOfAName() throws IOException {
     for (String space : List.of("\u2003", "\u3000", "\u00a0")) {

@@ -5,11 +5,11 @@ import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
-/** Examples that can be learned: each label has two words of its own, among words of all. */
+/** Learnable examples: each label has two words of its own, among common words. */
 public final class Texts {
   private Texts() {}
 
-  /** A text of a label. */
+  /** Returns a text of a label. */
   public static String of(int label, SplittableRandom random) {
     return "Of "
         + noise(random)
@@ -33,7 +33,7 @@ public final class Texts {
         .mapToObj(e -> Example.ofText(of(e % labels, random), "label" + e % labels));
   }
 
-  /** The same in fastText's format. */
+  /** Returns examples in fastText's format. */
   public static String lines(int count, int labels, long seed) {
     StringBuilder lines = new StringBuilder();
     examples(count, labels, seed)

@@ -30,9 +30,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Files of fastText with flaws are refused by the name of the field, and cost little. */
+/** Malformed fastText files are rejected by the name of the field, at low cost. */
 class FastTextFileTest {
-  /** Heap that a refused file of some kilobytes may take, with loaded classes. */
+  /** Heap that a rejected file of some kilobytes may take, with loaded classes. */
   private static final long MOST_HEAP = 4 << 20;
 
   private static final int CHANGES = 1000;
@@ -137,7 +137,7 @@ class FastTextFileTest {
     byte[] right = MODELS.get(name);
     Files.write(file, right);
     try (Classifier first = Classifier.load(file)) {
-      use(first); // which allocates what is kept for others
+      use(first); // allocates what later uses share
     }
     int read = 0;
     for (int change = 0; change < CHANGES; change++) {

@@ -34,13 +34,13 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Models that fastText's program makes answer as they do there. */
+/** Models of fastText's program give the same answers here. */
 class FastTextModelTest {
   private static final int LABELS = 300;
   private static final int TEXTS = Integer.getInteger("blocksparse.fasttext.texts", 2000);
   private static final int TOP = 5;
 
-  /** What fastText adds to each probability before its logarithm. */
+  /** The number that fastText adds to each probability before its logarithm. */
   private static final double ADDED = 1e-5;
 
   @TempDir static Path folder;
@@ -104,14 +104,14 @@ class FastTextModelTest {
             assertEquals(here, classifier.predict(lines.get(line), TOP));
           }
         }
-        // Where a logit is at a step of fastText's sigmoid, rounding decides.
+        // If a logit is at a step of fastText's sigmoid, rounding decides.
         boolean hasSteps = options.contains("ova") || options.contains("ns");
         assertTrue(differing <= (hasSteps ? TEXTS / 500 : 0), differing + " differ");
       }
     }
   }
 
-  /** All labels of a small model, by all ways to ask. */
+  /** Compares all labels of a small model, by all kinds of requests. */
   @ParameterizedTest
   @CsvSource({"-loss hs", "-loss ova", "-loss softmax"})
   void filtersAndThresholdsAreExact(String options) throws Exception {
@@ -144,7 +144,7 @@ class FastTextModelTest {
     }
   }
 
-  /** As in fastText's library; its program would take the rest for another line. */
+  /** fastText's library does the same; its program would take the rest for another line. */
   @Test
   void theEndOfALineEndsAText() throws Exception {
     Path model = FastTextPrograms.train(folder, "end", examples, "-dim 4 -wordNgrams 2 -bucket 9");
@@ -188,8 +188,8 @@ class FastTextModelTest {
   }
 
   /**
-   * Whether an answer differs by more than 1e-5, besides what fastText adds. Labels that are about
-   * as probable may have changed places.
+   * Returns whether an answer differs by more than 1e-5, besides the number that fastText adds.
+   * Labels of about equal probability may have changed places.
    */
   private static boolean differs(String answer, List<Prediction> here, boolean isTree) {
     if (answer.isEmpty()) {
@@ -211,7 +211,7 @@ class FastTextModelTest {
       double probability = here.get(rank).probability();
       double atRank = Double.parseDouble(words[2 * rank + 1]);
       double ofLabel = there.getOrDefault(here.get(rank).label(), last);
-      // A product of some twenty factors, to each of which something is added.
+      // The product has some twenty factors, to each of which fastText adds the number.
       double added = isTree ? 20 * ADDED : ADDED;
       for (double expected : new double[] {atRank, ofLabel}) {
         double difference = expected - probability;

@@ -29,7 +29,7 @@ public final class FastTextPrograms {
     Assumptions.assumeTrue(isInstalled, "no program fasttext");
   }
 
-  /** Runs a command of it; returns what it prints. */
+  /** Runs a command of fastText, and returns its output. */
   public static String run(Path input, Object... words) throws IOException, InterruptedException {
     List<String> command = new ArrayList<>(List.of("fasttext"));
     Stream.of(words).map(Object::toString).forEach(command::add);
@@ -57,7 +57,7 @@ public final class FastTextPrograms {
     }
   }
 
-  /** Trains a supervised model; returns its file. */
+  /** Trains a supervised model, and returns its file. */
   public static Path train(Path folder, String name, Path examples, String options)
       throws IOException, InterruptedException {
     List<Object> words = new ArrayList<>(List.of("supervised", "-input", examples));
@@ -67,7 +67,7 @@ public final class FastTextPrograms {
     return folder.resolve(name + ".bin");
   }
 
-  /** A line of words, of which some come with a label and some are of any script. */
+  /** Returns a line of words, some of which belong to a label, and some are of any script. */
   public static String line(int label, SplittableRandom random) {
     StringBuilder line = new StringBuilder();
     for (int i = random.nextInt(3, 12); i > 0; i--) {

@@ -20,7 +20,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Vectors are those that fastText's program prints. */
+/** Vectors equal those that fastText's program prints. */
 class FastTextVectorsTest {
   private static final List<String> WORDS =
       List.of("the", "topic1", "unknown", "naïve", "日本語x", "</s>", "z", "<", "topic12345");

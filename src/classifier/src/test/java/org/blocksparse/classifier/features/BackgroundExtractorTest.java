@@ -12,12 +12,12 @@ import org.blocksparse.classifier.examples.Example;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Another thread cuts the same features, and they come in the order of the examples. */
+/** Another thread extracts the same features, in the order of the examples. */
 final class BackgroundExtractorTest {
   private static final FeatureExtractor FEATURES =
       new FeatureExtractor(3, false, CharacterNgrams.NONE);
 
-  /** More than several chunks, with some that are empty, long, or no text. */
+  /** Returns several chunks of examples, some of them empty, long, or not texts. */
   private static List<Example> examples() {
     List<Example> examples = new ArrayList<>();
     for (int e = 0; e < 5000; e++) {

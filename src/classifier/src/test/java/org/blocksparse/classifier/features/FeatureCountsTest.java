@@ -22,7 +22,7 @@ final class FeatureCountsTest {
   private static final int PAIR = 1 << 20;
   private final FeatureCounts counts = new FeatureCounts(FeatureVocabulary.NONE, 1 << 20);
 
-  /** A feature that has come so often: pairs have keys from {@link #PAIR} on. */
+  /** Adds a feature so many times: pairs have keys from {@link #PAIR} on. */
   private void add(long key, int times) {
     for (int i = 0; i < times; i++) {
       counts.add(key, key < PAIR ? FeatureGroup.WORD : FeatureGroup.WORDS_IN_A_ROW);

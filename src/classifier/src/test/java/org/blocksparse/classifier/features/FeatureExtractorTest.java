@@ -66,7 +66,7 @@ final class FeatureExtractorTest {
     assertWords("-x", "x", "-x");
   }
 
-  /** The rule for ASCII, written down once more. */
+  /** Returns the words by a second implementation of the rule for ASCII. */
   private static List<String> asciiWords(String text) {
     List<String> words = new ArrayList<>();
     for (String piece : text.toLowerCase(Locale.ROOT).split("[\\x00-\\x20]+", -1)) {
@@ -140,7 +140,10 @@ final class FeatureExtractorTest {
     assertNotEquals(pair[2], keys(2, false, "京北")[2]);
   }
 
-  /** Two characters of each script, letters and digits, with and without spaces between words. */
+  /**
+   * Each script contributes two characters, letters and digits, with and without spaces between
+   * words.
+   */
   @Test
   void eachScriptHasItsWords() {
     List<String> without =
@@ -223,11 +226,11 @@ final class FeatureExtractorTest {
   void charactersInARow_areThoseOfWords_withTheirEnds() {
     assertEquals(List.of("ca", "cat", "cat", "cat", "at"), characters(3, 4, "cat"));
     assertEquals(List.of("c", "ca", "at", "t"), characters(2, 2, "cat"));
-    assertEquals(List.of(), characters(3, 5, "a")); // the whole word is none
+    assertEquals(List.of(), characters(3, 5, "a")); // the whole word is not a feature
     assertEquals(List.of("yö", "yö"), characters(3, 3, "yö"));
     assertEquals(List.of(), characters(3, 5, "猫 犬 ประ"));
     assertEquals(List.of("𝒜b", "𝒜bc", "bc"), characters(3, 3, "𝒜bc"));
-    // Beginnings and endings are other features than the same characters inside.
+    // The begin and the end of a word give other features than the same characters inside.
     Set<Long> keys = new HashSet<>();
     int[] all = {0};
     new FeatureExtractor(1, true, CharacterNgrams.of(2, 2))
@@ -256,7 +259,7 @@ final class FeatureExtractorTest {
     return sizes;
   }
 
-  /** No group has more features than characters, for each number of words or of characters. */
+  /** No group has more features than characters, for any number of words or characters. */
   @Test
   void oddTexts_haveBoundedFeatures() {
     OddTexts.all()

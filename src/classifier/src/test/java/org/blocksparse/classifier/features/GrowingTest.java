@@ -9,14 +9,14 @@ import java.nio.file.Path;
 import org.blocksparse.classifier.examples.ChunkedIntList;
 import org.junit.jupiter.api.Test;
 
-/** Memory of examples grows within little more than it takes in the end. */
+/** The memory of examples grows to little more than its final size. */
 final class GrowingTest {
-  /** Either of them takes 128 MB in the end. */
+  /** Each of them takes 128 MB in the end. */
   private static final int NUMBERS = 1 << 25;
 
   private static final int KEYS = (1 << 22) + 1;
 
-  /** The heap of the child process for it. */
+  /** The program of the child process. */
   static final class Child {
     private Child() {}
 
@@ -47,7 +47,7 @@ final class GrowingTest {
     Process child =
         new ProcessBuilder(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-XX:+UseSerialGC", // of which it is known how much of the heap is for what is kept
+                "-XX:+UseSerialGC", // its share of the heap for long-lived objects is known
                 "-Xmn8m",
                 "-Xmx148m",
                 "-cp",

@@ -37,9 +37,9 @@ final class KeyTableTest {
     assertTrue(table.find(1L << 41) < 0);
   }
 
-  /** Such as have the same hash by any multiplier that is known: here that of Fibonacci's hash. */
+  /** These keys have the same hash under a known multiplier: here that of Fibonacci hashing. */
   @Test
-  @Timeout(value = 120, threadMode = ThreadMode.SEPARATE_THREAD) // quadratic, it is minutes
+  @Timeout(value = 120, threadMode = ThreadMode.SEPARATE_THREAD) // a quadratic table takes minutes
   void keysThatWereChosenToMeet_doNot() {
     long inverse = new BigInteger("9E3779B97F4A7C15", 16).modInverse(TWO.pow(64)).longValue();
     KeyTable table = new KeyTable();
@@ -70,7 +70,7 @@ final class KeyTableTest {
     FeatureVocabulary decoded =
         FeatureVocabulary.decode(FeatureVocabulary.shared(1000).encoded(), 1000);
     assertEquals(1000, decoded.rows());
-    // As Guava has it: murmur3_32_fixed(0) of the eight bytes, the highest first.
+    // Guava's result: murmur3_32_fixed(0) of the eight bytes, the highest first.
     assertEquals(286, decoded.row(1));
     assertEquals(305, decoded.row(1000));
     assertEquals(682, decoded.row(2000));
@@ -84,7 +84,7 @@ final class KeyTableTest {
   @ValueSource(ints = {997, 1000, 1024})
   void sharedRows_areAllTaken_byMultiplesOfTheirNumber(int rows) {
     FeatureVocabulary shared = FeatureVocabulary.shared(rows);
-    // Of so many by chance, one of 22,000 rows is taken by none.
+    // With that many keys, by chance only one of 22,000 rows stays free.
     long taken =
         IntStream.range(0, 10 * rows).map(i -> shared.row((long) rows * i)).distinct().count();
     assertTrue(taken >= rows - 1, () -> "rows: " + taken);

@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Work on another thread ends as it would on the one that asks. */
+/** Work on another thread has the same outcome as on the caller's. */
 final class PrefetchTest {
   private static final Workers OWN = Workers.of(Runnable::run, 2);
 
@@ -24,7 +24,7 @@ final class PrefetchTest {
     return which.equals("common") ? Workers.common() : OWN;
   }
 
-  /** The error of missing memory is passed on as it is: a new one would lose its kind. */
+  /** An OutOfMemoryError is rethrown itself: a new exception would lose its type. */
   @ParameterizedTest
   @ValueSource(strings = {"common", "own"})
   void errorsAreThemselves(String which) throws InterruptedException {
@@ -53,7 +53,7 @@ final class PrefetchTest {
     Supplier<Thread> work = Thread::currentThread;
     assertSame(
         Thread.currentThread(), Prefetch.result(Prefetch.begin(work, Workers.callingThread())));
-    // Threads of an executor are not replaced by those of the common pool.
+    // The common pool does not replace the threads of an executor.
     assertSame(Thread.currentThread(), Prefetch.result(Prefetch.begin(work, OWN)));
   }
 
@@ -80,7 +80,7 @@ final class PrefetchTest {
             });
     interrupting.start();
     assertNotSame(asking, Prefetch.result(task));
-    assertTrue(Thread.interrupted()); // or the join would end with it
+    assertTrue(Thread.interrupted()); // otherwise the join would fail
     interrupting.join();
   }
 }

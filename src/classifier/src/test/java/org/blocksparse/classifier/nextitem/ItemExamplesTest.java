@@ -13,9 +13,9 @@ import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.ranking.Labels;
 import org.junit.jupiter.api.Test;
 
-/** What is learned from sequences: their examples, and the rows of histories. */
+/** The examples of sequences, and the rows of histories. */
 final class ItemExamplesTest {
-  /** A basket of two has one other item, which no random part may leave out. */
+  /** A basket of two has one other item, which a random part must keep. */
   @Test
   void aPartOfABasketHasAnotherItemAndNotTheTarget() {
     List<Sequence> baskets =
@@ -33,7 +33,10 @@ final class ItemExamplesTest {
     }
   }
 
-  /** An item of a basket counts as the root of its inverse frequency; of a sequence, alike. */
+  /**
+   * In a basket, an item weighs the root of its inverse frequency; in a sequence, all weigh the
+   * same.
+   */
   @Test
   void rowsOfTheBagWeighRareItemsOfBaskets() {
     LabelCounts counts = new LabelCounts(10, new long[] {1, 9});
@@ -47,7 +50,7 @@ final class ItemExamplesTest {
     }
   }
 
-  /** Two unknown items are two answers that no ranking can give; a known one counts once. */
+  /** Two unknown items are two targets that no ranking contains; a known one counts once. */
   @Test
   void targetsAreDistinctAlsoWhereItemsAreUnknown() {
     Sequence user = new Sequence("u", List.of("a", "x", "b", "y", "a"));

@@ -67,12 +67,12 @@ final class NextItemTest {
       NextItemOptions.defaults()
           .withLearning(TrainingOptions.defaults().withDimension(16).withBatch(16).withEpochs(4));
 
-  /** Nothing is held out, so nothing is chosen: one training with two decays. */
+  /** Nothing is held out, so nothing is chosen: there is one training with two decays. */
   private static final NextItemOptions NO_CHOICE = OPTIONS.withValidation(List.of());
 
   @TempDir Path folder;
 
-  /** Walks on a circle of items, of three to six steps. */
+  /** Returns walks on a circle of items, of three to six steps. */
   private static List<Sequence> walks(int count, IntFunction<String> name) {
     SplittableRandom random = new SplittableRandom(3);
     List<Sequence> walks = new ArrayList<>();
@@ -105,7 +105,10 @@ final class NextItemTest {
     }
   }
 
-  /** Sorted by name, numbered by first occurrence, or as they are: names carry no information. */
+  /**
+   * Items are sorted by name, numbered by first occurrence, or unchanged: names carry no
+   * information.
+   */
   @Test
   void namesDoNotMatter() {
     List<Integer> others = new ArrayList<>(IntStream.range(0, ITEMS).boxed().toList());
@@ -169,7 +172,10 @@ final class NextItemTest {
     assertEquals(setting, e.part());
   }
 
-  /** The last item depends on the first, others are noise; or on the one before, as does each. */
+  /**
+   * Returns sequences whose last item depends on the first, with noise between; or each item on the
+   * one before.
+   */
   private static List<Sequence> keyed(boolean byFirst, int seed) {
     SplittableRandom random = new SplittableRandom(seed);
     List<Sequence> all = new ArrayList<>();
@@ -224,7 +230,10 @@ final class NextItemTest {
     }
   }
 
-  /** A few items and the last are of the user's group, in any order; others are noise. */
+  /**
+   * Returns sequences in which a few items and the last belong to the user's group, in any order;
+   * others are noise.
+   */
   private static List<Sequence> tastes(int users, int seed) {
     SplittableRandom random = new SplittableRandom(seed);
     List<Sequence> all = new ArrayList<>();
@@ -240,7 +249,7 @@ final class NextItemTest {
     return all;
   }
 
-  /** The last item of a sequence, and an item of a basket that is held out. */
+  /** Held out are the last item of a sequence, and one item of a basket. */
   @Test
   void heldOutItemsAreLearned() {
     List<Sequence> given = new ArrayList<>(walks());
@@ -331,7 +340,7 @@ final class NextItemTest {
     assertTrue(FloatTensor.allocatedBytes() <= bytes, "layers are closed");
   }
 
-  /** Transitions are counted anyway. */
+  /** Transitions are counted in any case. */
   @Test
   void stopBeforeTheFirstStepLeavesTransitions() {
     TrainingListener listener =
@@ -352,7 +361,7 @@ final class NextItemTest {
     }
   }
 
-  /** Items of the validation that nobody knows: no epoch is better than the first. */
+  /** The validation has unknown items only: no epoch is better than the first. */
   @Test
   void plateauEndsTheTraining_withItsLastEpoch() {
     Trainings trainings = new Trainings();
@@ -368,7 +377,7 @@ final class NextItemTest {
     }
   }
 
-  /** By the definition, level by level. */
+  /** Compares with the definition, level by level. */
   @Test
   void logitsOfLayersAreAddedUp() {
     int[] classOf = {0, 1, 0, 2, 2, 2};
@@ -454,14 +463,14 @@ final class NextItemTest {
     return Math.log(Arrays.stream(logs).map(Math::exp).sum());
   }
 
-  /** Vectors large enough to overfit on few users. */
+  /** Trains vectors large enough to overfit on few users. */
   private static NextItem trainOnTastes(TrainingListener listener) {
     TrainingOptions learning = OPTIONS.learning().withDimension(256).withListener(listener);
     return NextItem.train(
         tastes(100, 1), OPTIONS.withLearning(learning).withValidation(tastes(1000, 2)));
   }
 
-  /** One of the two settings, or both. */
+  /** One of the two settings is chosen, or both. */
   @Test
   void settingsWithTheHighestScoreAreChosen() {
     String first = "decays [0.4, 0.9], dropout 0.5";
@@ -536,7 +545,7 @@ final class NextItemTest {
     assertThrows(FileFormatException.class, () -> NextItem.load(file));
   }
 
-  /** Above 780,000 items, counts of a classifier are left out. */
+  /** Above 780,000 items, a classifier's counts are left out. */
   @Test
   void countsOfAMillionItemsAreSaved() throws IOException {
     Path file = folder.resolve("model");
@@ -590,7 +599,7 @@ final class NextItemTest {
     assertTrue(e.getMessage().length() < 1000, e::getMessage);
   }
 
-  /** A sequence of events, whose times are before one. */
+  /** A sequence of events with times before a limit. */
   @Test
   void formatAndLimitAreKept() throws IOException {
     Path file = folder.resolve("model");
@@ -636,7 +645,7 @@ final class NextItemTest {
     }
   }
 
-  /** Users that come back to their first item have scores of repeats; those on a walk have none. */
+  /** Users who return to their first item have scores of repeats; walking users have none. */
   @Test
   void repeatsAreScoredWhereTheyAreHeldOut() throws IOException {
     Path file = folder.resolve("model");
@@ -685,14 +694,17 @@ final class NextItemTest {
     }
     try (NextItem model = NextItem.train(walks(), NO_CHOICE)) {
       RepeatSearch.Choice choice = RepeatSearch.choose(model, heldOut, count -> {});
-      NextItem chosen = RepeatSearch.with(model, choice); // has the layers of the model
+      NextItem chosen = RepeatSearch.with(model, choice); // shares the layers of the model
       double ndcg = chosen.evaluate(heldOut, NextItem.CUTOFF, Repeats.INCLUDE).ndcg(10);
       assertTrue(ndcg > 0.2 && ndcg < 0.95, () -> "nDCG " + ndcg);
       assertEquals(ndcg, choice.ndcg(), 1e-9);
     }
   }
 
-  /** Pairs of items that only together tell the third: alone, each is followed by all. */
+  /**
+   * Returns pairs of items that predict the third only together: after one alone, all are equally
+   * frequent.
+   */
   private static List<Sequence> triples(int copies) {
     int size = 8;
     List<Sequence> triples = new ArrayList<>();
@@ -744,7 +756,7 @@ final class NextItemTest {
     }
   }
 
-  /** Sequences of one item do not vote; in sequences, a frequent item gets smaller votes. */
+  /** Sequences of one item do not vote; frequent items get smaller votes. */
   @Test
   void votesOfNearestSequences() {
     long[] counts = {4, 1, 1, 9};
@@ -773,7 +785,7 @@ final class NextItemTest {
     assertNull(NearestSequences.ofOrNull(single, true, 2, 1));
   }
 
-  /** Each choice measures held-out sequences, also those of the weight of repeats. */
+  /** Each choice measures held-out sequences, including that of the weight of repeats. */
   @Test
   void progressOfWeightsEndsAtItsTotal() {
     List<Sequence> comers = new ArrayList<>();
@@ -805,7 +817,7 @@ final class NextItemTest {
     }
   }
 
-  /** Nothing could be chosen by them. */
+  /** They could not choose anything. */
   @Test
   void validationOfSingleItemsIsRefused() {
     List<Sequence> single = List.of(new Sequence("u", List.of("i1")));
@@ -974,7 +986,7 @@ final class NextItemTest {
     }
   }
 
-  /** Users who take four of the ten items of one topic, which their texts tell. */
+  /** Returns users who take four of the ten items of one topic, which item texts reveal. */
   private static List<Sequence> topics(int seed) {
     SplittableRandom random = new SplittableRandom(seed);
     List<Sequence> users = new ArrayList<>();
@@ -1115,7 +1127,7 @@ final class NextItemTest {
     }
   }
 
-  /** All sequences have two items, so that the estimate of pairs is exact. */
+  /** All sequences have two items, so that the estimate from pairs is exact. */
   @Test
   void sightingsCountAsTransitionsOfTheTraining() {
     List<Sequence> pairs = new ArrayList<>();
@@ -1131,7 +1143,7 @@ final class NextItemTest {
         assertEquals(1, weights[0].topK(a0, 9).size(0));
         Ranking ranking = weights[1].topK(a0, 9);
         assertEquals("new", ranking.label(0, 1));
-        // One pair beside 20 with b, which is seen 60 times; a0 is a mean over popularities.
+        // One pair beside 20 with b, which occurs 60 times; a0 is a mean over popularities.
         double ofPair = 1 / Math.pow(2, 0.2);
         double mean = 0.65 * (Math.pow(61, -0.2) + Math.pow(21, -0.2)) / 2;
         assertEquals(ofPair / (20 * mean), ranking.score(0, 1), 1e-3);
@@ -1155,14 +1167,14 @@ final class NextItemTest {
     }
   }
 
-  /** Beginnings of one list, and copies of each. */
+  /** Prefixes of one list, and copies of each. */
   @Test
   void sequencesThatBeginAlikeAreMeasuredAlike() {
     SplittableRandom random = new SplittableRandom(4);
     List<Sequence> beginnings = new ArrayList<>();
     List<Sequence> copies = new ArrayList<>();
     for (int size : new int[] {900, 7, 1}) {
-      ItemList items = // unknown ones and repeats; the last items are new
+      ItemList items = // with unknown items and repeats; the last items are new
           ItemList.of(
               IntStream.range(0, size)
                   .mapToObj(place -> "i" + random.nextInt(1 + (ITEMS + 3) * place / size))
@@ -1265,7 +1277,7 @@ final class NextItemTest {
     }
   }
 
-  /** More than the items of a sequence that have a weight. */
+  /** There are more items than weights of a sequence. */
   @Test
   void testsUseAllItemsOfALargeBasket() {
     List<Sequence> baskets = new ArrayList<>();
@@ -1304,7 +1316,10 @@ final class NextItemTest {
     }
   }
 
-  /** One item at least, and of the other 9 four fifths in the mean, with a deviation of .04. */
+  /**
+   * A part has at least one item, and on average four fifths of the other 9, with a standard
+   * deviation of .04.
+   */
   @Test
   void largePartsOfABasketAreSeenMoreOften() {
     List<String> items = IntStream.range(0, 11).mapToObj(item -> "i" + item).toList();
@@ -1345,13 +1360,13 @@ final class NextItemTest {
     }
   }
 
-  /** Two sequences, counted by hand: a b c, b a. */
+  /** Two sequences, a b c and b a, counted by hand. */
   @Test
   void transitionsAreCounts() {
     List<int[]> sequences = List.of(new int[] {0, 1, 2}, new int[] {1, 0});
     try (SparseWeights weights = Transitions.of(sequences, new long[] {2, 2, 1}, true);
         SparseRows x = SparseRows.of(List.of(new int[] {0}))) {
-      double b = 1.3 / Math.pow(3, 0.2); // a b, and backward in b a
+      double b = 1.3 / Math.pow(3, 0.2); // a b, and b a backward
       double c = 0.9 / Math.pow(2, 0.2);
       var ranking = weights.topK(x, 3);
       assertEquals(1, ranking.output(0, 0));

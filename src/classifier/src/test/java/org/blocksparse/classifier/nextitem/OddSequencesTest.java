@@ -22,13 +22,13 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Unusual input, for which next-item.md has rules, is learned as any other. */
+/** Unusual input, for which next-item.md has rules, is learned like any other. */
 final class OddSequencesTest {
   private static final int ITEMS = 10;
 
   private static final int USERS = 60;
 
-  /** The items of a circle, from one on. */
+  /** Returns the items of a circle, from one on. */
   private static String walk(int first, int length) {
     return IntStream.range(first, first + length)
         .mapToObj(item -> "i" + item % ITEMS)
@@ -39,7 +39,7 @@ final class OddSequencesTest {
     return IntStream.range(0, USERS).mapToObj(line).collect(Collectors.joining("\n"));
   }
 
-  /** The steps of each user as events. */
+  /** Returns the steps of each user as events. */
   private static String events(IntStream steps, int timeOfStep) {
     return steps
         .mapToObj(

@@ -15,7 +15,7 @@ import org.blocksparse.ranking.Ranking;
 import org.junit.jupiter.api.Test;
 
 final class TransitionsTest {
-  /** Item 0 has 700 followers, each as often as its number modulo 7 says; 500 are kept. */
+  /** Item 0 has 700 followers, each as frequent as its number modulo 7; 500 are kept. */
   @Test
   void theMostFrequentFollowersAreKept() {
     int followers = 700;

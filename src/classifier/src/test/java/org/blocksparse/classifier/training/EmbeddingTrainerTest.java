@@ -258,7 +258,7 @@ final class EmbeddingTrainerTest {
           public void epoch(LearningPoint point) {
             held[0] = Storage.allocatedBytes();
             for (File best : folder.toFile().listFiles()) {
-              assertTrue(best.delete()); // so that a warning shows when it would be loaded
+              assertTrue(best.delete()); // makes loading it again log a warning
             }
             throw new OutOfMemoryError("no room");
           }
@@ -456,7 +456,7 @@ final class EmbeddingTrainerTest {
 
           @Override
           public void epoch(LearningPoint point) {
-            taken[1] = allocatedBytes() - taken[0]; // of measuring alone
+            taken[1] = allocatedBytes() - taken[0]; // bytes of measuring alone
           }
         };
     trained(
@@ -470,7 +470,7 @@ final class EmbeddingTrainerTest {
     assertTrue(taken[1] < ofTexts / 2, "bytes: " + taken[1] + ", those of the texts: " + ofTexts);
   }
 
-  /** All that the thread has taken from the heap. */
+  /** Returns the heap bytes that the thread has allocated. */
   private static long allocatedBytes() {
     return ((ThreadMXBean) ManagementFactory.getThreadMXBean()).getCurrentThreadAllocatedBytes();
   }
@@ -488,8 +488,8 @@ final class EmbeddingTrainerTest {
 
   @Test
   void theBestModel_isTheResult_whenTheLastOneIsWorse() {
-    // These labels contradict the training. They are too few to calibrate: the base rate, which
-    // is the answer where scores contradict all labels, would be the result.
+    // These labels contradict the training. They are too few for a calibration, whose result would
+    // be the base rate, the answer when scores contradict all labels.
     List<Example> wrong =
         Texts.examples(99, LABELS, 2)
             .map(

@@ -22,13 +22,13 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Features are chosen by examples that a trial holds out. */
+/** A trial's held-out examples choose the features. */
 final class FeatureTrialTest {
   private static final int LABELS = 10;
 
   @TempDir private Path folder;
 
-  /** Texts of one word, of which no two are equal: only its stem, a part of it, says the label. */
+  /** Returns different texts of one word: only its stem, a part of it, tells the label. */
   private static List<Example> inflected(int count, long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     return IntStream.range(0, count)
@@ -42,7 +42,7 @@ final class FeatureTrialTest {
         .toList();
   }
 
-  /** Texts whose label only two words in a row say. */
+  /** Returns texts whose label only two adjacent words tell. */
   private static List<Example> pairs(int count, long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     return IntStream.range(0, count)

@@ -68,12 +68,12 @@ final class HeadsTest {
 
   @TempDir private Path folder;
 
-  /** Options with a head; without those of an embedding, which a linear head refuses. */
+  /** Returns options with a head, without those of an embedding, which a linear head rejects. */
   private static TrainingOptions with(ModelHead head, TrainingOptions ofEmbedding) {
     return head == ModelHead.LINEAR ? LINEAR : ofEmbedding.withHead(head);
   }
 
-  /** Texts with one to three labels, whose words say which, but for some of them. */
+  /** Returns texts with one to three labels, most of whose words tell them. */
   private static List<Example> examples(int count, long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     List<Example> examples = new ArrayList<>();
@@ -108,7 +108,7 @@ final class HeadsTest {
       Metrics metrics = classifier.evaluate(heldOut.stream(), 3);
       assertTrue(metrics.precision(1) > 0.9, metrics::toString);
 
-      // All labels are added up where as many are asked for.
+      // All labels are summed if that many are requested.
       List<List<Prediction>> all = classifier.predict(heldOut, Integer.MAX_VALUE);
       List<List<Prediction>> first = classifier.predict(heldOut, 4);
       Set<String> some = Set.of("label1", "label2", "label7", "label100");
@@ -127,7 +127,7 @@ final class HeadsTest {
       assertEquals(likely, decisions.reliability().stream().mapToLong(Decisions.Bin::count).sum());
       assertTrue(decisions.calibrationError() < 0.02, decisions.reliability()::toString);
       for (Decisions.Bin bin : decisions.reliability()) {
-        if (bin.count() >= 150) { // else chance decides
+        if (bin.count() >= 150) { // with fewer, chance decides
           assertEquals(bin.meanProbability(), bin.rightRate(), 0.15, bin::toString);
         }
       }
@@ -158,7 +158,7 @@ final class HeadsTest {
       for (Explanation.Share share : why.shares()) {
         assertTrue(share.score() > 1, share::toString);
         assertTrue(share.features().get(0).name().contains("own7"), share::toString);
-        // A word of a label may speak for the cluster of another one, but for that less.
+        // A label's word may support the cluster of another one, but it supports that one less.
         assertTrue(own7(share) > 0.3, share::toString);
       }
       Explanation other = classifier.explain(example, "label8");
@@ -203,7 +203,10 @@ final class HeadsTest {
     assertEquals(why.score(), sum, 1e-9 * (1 + Math.abs(sum)));
   }
 
-  /** An index that is listed n times with 1 is that index with n, in training and afterwards. */
+  /**
+   * An index that is listed n times with value 1 equals that index with value n, in training and
+   * later.
+   */
   @ParameterizedTest
   @EnumSource(ModelHead.class)
   void valuesOfAnIndexAreAdded(ModelHead head) {
@@ -322,7 +325,7 @@ final class HeadsTest {
     try (Classifier initial = Classifier.load(file)) {
       TrainingOptions options = TrainingOptions.defaults().withInitialModel(initial);
       List<Example> heldOut = Texts.examples(240, 24, 2).toList();
-      List<Example> old = // no feature of these is new
+      List<Example> old = // has no new feature
           IntStream.range(0, 20).mapToObj(label -> Example.ofText("own" + label)).toList();
       LabelFilter known = LabelFilter.only(initial.labels());
       PredictionOptions ofKnown = PredictionOptions.top(5).withFilter(known);
@@ -397,7 +400,7 @@ final class HeadsTest {
         () -> Training.train(examples.stream(), options.withListener(inLinear)));
   }
 
-  /** The linear head is there, and is calibrated on the folds of before. */
+  /** The linear head exists, and is calibrated on the finished folds. */
   @Test
   void whoStopsItBetweenFolds_hasTheLinearHead() {
     List<Example> examples = examples(1000, 1);
@@ -448,7 +451,7 @@ final class HeadsTest {
     }
   }
 
-  /** Vectors of length 1 do not show how often the only word comes; a sum of vectors does. */
+  /** Vectors of length 1 do not show how often the only word occurs; a sum of vectors does. */
   @Test
   void theEmbeddingIsAdded_whereItGains() {
     List<Example> examples =
@@ -482,7 +485,7 @@ final class HeadsTest {
     try (Classifier classifier =
         Training.train(Texts.examples(499, 20, 1), options.withListener(none))) {
       assertEquals(ModelHead.LINEAR, classifier.head());
-      assertEquals(null, none.isLarge); // too few to try
+      assertEquals(null, none.isLarge); // too few examples to try it
       assertEquals("490", classifier.info().get("examples held out to calibrate")); // in 10 folds
     }
   }
@@ -701,7 +704,7 @@ final class HeadsTest {
     return IntStream.range(0, 60).mapToObj(l -> Example.ofText("The name" + l, "label" + l));
   }
 
-  /** Texts of labels in a range: most have a word of it, many have its name. */
+  /** Returns texts of labels in a range: most have a word of the label, many its name. */
   private static List<Example> named(int count, int first, int end, long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     List<Example> examples = new ArrayList<>();
@@ -773,13 +776,13 @@ final class HeadsTest {
     }
     counts[0] = null;
     TrainingOptions stopped = options.withStop(() -> counts[0] != null);
-    assertThrows( // a tree without the labels that were withheld
+    assertThrows( // the tree lacks the withheld labels
         CancellationException.class, () -> Training.train(examples.stream(), stopped));
   }
 
   @ParameterizedTest
   @CsvSource({
-    "50, 60, 50, 9", // a sixth
+    "50, 60, 50, 9", // a sixth of the labels
     "50, 60, 30, 5",
     "50, 60, 2, 1",
     "50, 60, 1, 0", // the only label with a text is learned
@@ -788,14 +791,14 @@ final class HeadsTest {
     "16, 18, 9, 1",
     "20, 40, 20, 10",
     "20, 40, 19, 9",
-    "10, 40, 10, 5" // at most half
+    "10, 40, 10, 5" // at most half of the labels
   })
   void theShareOfLabelsWithoutExamplesIsWithheld(int known, int all, int able, int withheld) {
     List<Example> examples =
         IntStream.range(0, 10 * known)
             .mapToObj(e -> Example.ofText("own" + e % known + " n" + e, "label" + e % known))
             .toList();
-    Stream<Example> texts = // labels that have examples first, of which some have no word
+    Stream<Example> texts = // texts of labels with examples first, some of them without a word
         IntStream.range(0, all)
             .mapToObj(l -> Example.ofText(l < able || l >= known ? "name" + l : "", "label" + l));
     TrainingOptions options = TrainingOptions.defaults().withMinCount(1).withLabelTexts(texts);
@@ -825,7 +828,7 @@ final class HeadsTest {
     }
   }
 
-  /** Each word is that of one label; without the label, nothing that is trained knows the word. */
+  /** Each word belongs to one label; without the label, no trained part knows the word. */
   @Test
   void aSetWithoutLabels_hasTheOtherLabelsOfEachExample() {
     List<Example> examples =
@@ -864,7 +867,8 @@ final class HeadsTest {
         () -> defaults.withLabelTexts(Stream.of(a, a)));
     assertMessage("there is none", () -> defaults.withLabelTexts(Stream.of()));
     TrainingOptions ofOthers =
-        defaults.withLabelTexts(Stream.of(a, Example.ofText("...", "label1"))); // no word
+        defaults.withLabelTexts(
+            Stream.of(a, Example.ofText("...", "label1"))); // the second text has no word
     assertMessage(
         "labelTexts: expected one of a label that examples have but there is none",
         () -> Training.train(named(100, 0, 50, 1).stream(), ofOthers));
@@ -890,7 +894,7 @@ final class HeadsTest {
         () -> defaults.withLabelTexts(Stream.of(features)));
   }
 
-  /** The words say nothing of the label, but a tree knows those examples that it has learned. */
+  /** The words do not tell the label, but a tree knows the examples that it has learned. */
   @Test
   void eachFoldIsScoredByATreeThatHasNotLearnedIt() {
     List<Example> future = ofChance(500, 2);
@@ -901,11 +905,11 @@ final class HeadsTest {
               .mapToDouble(answers -> answers.get(0).probability())
               .average()
               .orElseThrow();
-      assertEquals(0.25, first, 0.07); // of 300, a standard error of 0.025
+      assertEquals(0.25, first, 0.07); // of 300: a standard error of 0.025
     }
   }
 
-  /** Texts of random words, each with one of four labels at random. */
+  /** Returns texts of random words, each with one of four labels at random. */
   private static List<Example> ofChance(int count, long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     return IntStream.range(0, count)
@@ -931,12 +935,12 @@ final class HeadsTest {
               .mapToDouble(Prediction::probability)
               .average()
               .orElseThrow();
-      // A tenth are 800 examples, 8 of them with the label: a standard error of .0035.
+      // A tenth is 800 examples, 8 of them with the label: a standard error of .0035.
       assertTrue(mean > 0.002 && mean < 0.022, "mean " + mean);
     }
   }
 
-  /** With so many examples, the linear head is not trained again on all. */
+  /** With that many examples, the linear head is not retrained on all of them. */
   @Test
   void textsThatAreFrequent_areLearned_andTheirProbabilitiesAreHigh() {
     List<Example> lines =
@@ -953,7 +957,7 @@ final class HeadsTest {
     }
   }
 
-  /** One of a hundred has the rare label, whose words say little. */
+  /** Returns examples of which one in a hundred has the rare label, whose words say little. */
   private static List<Example> uneven(int count, long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     return IntStream.range(0, count)
@@ -993,7 +997,7 @@ final class HeadsTest {
           ScoreCalibration.of(new float[] {-6, -2.5f, -0.5f}, new float[] {-7, -1, 2})
               .withTopTwo(1.5, -0.25, 0.125, 0.5);
       TrainedClassifier model = TrainedClassifier.require(trained);
-      Classifier changed = // of the same layers
+      Classifier changed = // has the same layers
           model.with(model.heads().withWeights(new float[] {0.75f, 0.25f}, calibration));
       changed.save(file);
       try (Classifier loaded = Classifier.load(file)) {
@@ -1003,7 +1007,7 @@ final class HeadsTest {
     }
   }
 
-  /** Too few examples to hold one out, so that probabilities stay as the heads have them. */
+  /** There are too few examples to hold any out: probabilities stay those of the heads. */
   @ParameterizedTest
   @EnumSource(ModelHead.class)
   void withoutExamplesToCalibrate_probabilitiesStay(ModelHead head) throws IOException {
@@ -1036,7 +1040,7 @@ final class HeadsTest {
     }
   }
 
-  /** Where validation examples have other frequencies, probabilities are right for these. */
+  /** If validation examples have other frequencies, probabilities are right for these. */
   @ParameterizedTest
   @EnumSource(
       value = ModelHead.class,
@@ -1059,7 +1063,7 @@ final class HeadsTest {
     }
   }
 
-  /** Examples of which half have no word of their label. */
+  /** Returns examples of which half have no word of their label. */
   private static List<Example> hidden(int count, long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     return IntStream.range(0, count)

@@ -33,7 +33,7 @@ final class HeldOutTest {
       }
       drawn.stream().forEach(e -> held[e]++);
     }
-    // Each with a probability of 1 in 10: 200 texts of 3 make 24,000 of 40,000.
+    // Each is held out with a probability of 1 in 10: 200 texts of 3 make 24,000 of 40,000.
     double ofEquals = IntStream.range(0, 600).map(e -> held[e]).sum();
     assertEquals(24_000, ofEquals, 1000);
   }
@@ -82,7 +82,7 @@ final class HeldOutTest {
     assertEquals(1, textsHeldOut(15, 2, 3));
   }
 
-  /** The number of texts among those held out, of texts with as many examples each. */
+  /** Returns the number of held-out texts, among texts with equally many examples each. */
   private static long textsHeldOut(int texts, int examplesOfEach, int count) {
     int[] first = IntStream.range(0, texts * examplesOfEach).map(e -> e % texts).toArray();
     return draw(first, count, 1).stream().map(e -> first[e]).distinct().count();
@@ -110,7 +110,7 @@ final class HeldOutTest {
     assertFalse(HeldOut.Gain.of(List.of(), List.of()).isMeasured());
   }
 
-  /** Words that were left out do not count. */
+  /** Discarded words do not count. */
   @Test
   void examplesAreEqualIfTheirFeaturesAre() {
     TrainingOptions options = TrainingOptions.defaults().withMinCount(2).withWordNgrams(1);

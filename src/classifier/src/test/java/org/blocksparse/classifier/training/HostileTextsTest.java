@@ -19,7 +19,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Texts in odd scripts, broken texts and huge words, from the training to an explanation. */
+/** Texts in rare scripts, invalid texts and huge words, from training to an explanation. */
 final class HostileTextsTest {
   @TempDir private Path folder;
 

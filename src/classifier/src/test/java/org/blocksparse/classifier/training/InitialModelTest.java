@@ -30,7 +30,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Training that goes on from a model. */
+/** Training that continues from a model. */
 final class InitialModelTest {
   private static final int LABELS = 20;
   private static final int ALL_LABELS = 24;
@@ -43,7 +43,7 @@ final class InitialModelTest {
     return Training.train(Texts.examples(1000, LABELS, 1), options);
   }
 
-  /** Examples of labels and words of which the first model knows most. */
+  /** Returns examples whose labels and words the first model mostly knows. */
   private static Stream<Example> newer() {
     return Texts.examples(600, ALL_LABELS, 3);
   }
@@ -80,7 +80,7 @@ final class InitialModelTest {
           assertEquals(grown.predict("my-own23 n1", 3), loaded.predict("my-own23 n1", 3));
         }
       }
-      assertEquals(before, initial.predict("my-own3 n1", 3)); // it stays as it was
+      assertEquals(before, initial.predict("my-own3 n1", 3)); // it is unchanged
       assertArrayEquals(table, TrainedClassifier.require(initial).bag().table().toArray());
       assertEquals(LABELS, initial.labels().size());
     }

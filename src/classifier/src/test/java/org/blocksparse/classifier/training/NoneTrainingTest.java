@@ -19,12 +19,12 @@ import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.training.NoneTraining.Split;
 import org.junit.jupiter.api.Test;
 
-/** The examples that models learn, and are asked, to fit the odds of no label. */
+/** The examples that models learn and score, to fit the odds of no label. */
 final class NoneTrainingTest {
   private static final int LABELS = 10;
   private static final int EXAMPLES = 400;
 
-  /** Examples with one label, and some with the next one, too; each text is there twice. */
+  /** Returns examples with one label, some with the next one, too; each text occurs twice. */
   private static List<Example> examples() {
     return IntStream.range(0, EXAMPLES)
         .mapToObj(
@@ -82,7 +82,8 @@ final class NoneTrainingTest {
       assertEquals(EXAMPLES, split.learned().size() + split.known().size() + split.none().size());
     }
     assertEquals(labels(0, LABELS), withheld.stream().sorted().toList());
-    assertTrue(known.size() > EXAMPLES / 2 / 5); // an eighth if all splits held out the same
+    assertTrue(
+        known.size() > EXAMPLES / 2 / 5); // an eighth if all splits held out the same examples
   }
 
   private static List<String> labels(int from, int to) {

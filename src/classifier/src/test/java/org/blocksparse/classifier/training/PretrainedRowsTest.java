@@ -23,7 +23,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Words of a new model begin with pretrained vectors. */
+/** Words of a new model start with pretrained vectors. */
 class PretrainedRowsTest {
   @TempDir static Path folder;
   private static Path model;
@@ -54,7 +54,7 @@ class PretrainedRowsTest {
         Example.ofText("tea mate-tea leaves", "a"), Example.ofText("Coffee tea beans", "b"));
   }
 
-  /** A rate that changes nothing shows what the rows begin with. */
+  /** A negligible rate shows the initial values of the rows. */
   private static TrainingOptions options(FastTextVectors vectors) {
     return TrainingOptions.defaults().withEpochs(1).withRate(1e-20).withPretrained(vectors);
   }
@@ -77,10 +77,10 @@ class PretrainedRowsTest {
       assertEquals("6", classifier.info().get("dimension"));
       assertEquals("2", classifier.info().get("pretrained rows"));
       float[] all = expected.toArray();
-      // Of Tea and tea, one feature here, the more frequent one counts.
+      // Tea and tea are one feature here; the more frequent one counts.
       assertArrayEquals(Arrays.copyOfRange(all, 0, 6), row(classifier, "TEA"), 1e-12f);
       assertArrayEquals(Arrays.copyOfRange(all, 12, 18), row(classifier, "coffee"), 1e-12f);
-      // A word that the vectors lack begins at random, though its parts have rows there.
+      // A word without a vector starts at random, even though the vectors have rows for its parts.
       float[] leaves = row(classifier, "leaves");
       assertTrue(!Arrays.equals(Arrays.copyOfRange(all, 18, 24), leaves));
     }

@@ -14,7 +14,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 final class PriorBiasesTest {
   private static final int EXAMPLES = 4000;
 
-  /** Of 4000 examples, every 2nd has label 0, every 3rd label 1, every 5th label 2 and so on. */
+  /**
+   * Returns 4000 examples: every 2nd has label 0, every 3rd label 1, every 5th label 2 and so on.
+   */
   private static Stream<Example> examples() {
     int[] every = {2, 3, 5, 7, 400};
     return IntStream.range(0, EXAMPLES)

@@ -38,7 +38,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Examples that have none, one or several labels, with either layer. */
+/** Examples with no, one or several labels, for both layers. */
 final class SeveralLabelsTest {
   private static final int LABELS = 40;
   private static final TrainingOptions SOFTMAX =
@@ -72,7 +72,10 @@ final class SeveralLabelsTest {
         .collect(toSet());
   }
 
-  /** Precision and recall, over all labels of all examples, of those that are rather right. */
+  /**
+   * Returns precision and recall, over all labels of all examples, of labels with probability above
+   * 1/2.
+   */
   private static double[] ofProbable(Classifier classifier, List<Example> examples) {
     double both = 0;
     double found = 0;
@@ -89,7 +92,7 @@ final class SeveralLabelsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(ints = {0, 7}) // 0 is one class, which is one against all
+  @ValueSource(ints = {0, 7}) // 0 means one class: one against all
   void aTree_tellsWhichLabelsAreThere_howeverManyThatAre(int classes) {
     List<Example> heldOut = examples(300, 2);
     try (Classifier classifier = trained(TREE.withClasses(classes).withDimension(64))) {
@@ -131,7 +134,7 @@ final class SeveralLabelsTest {
       assertEquals(before, loaded.predict(heldOut, 5));
       assertEquals("LabelTree", loaded.info().get("layer"));
       assertEquals(LABELS, loaded.classes().stream().mapToInt(List::size).sum());
-      loaded.save(file); // from where it is mapped
+      loaded.save(file); // over the mapped file itself
       assertArrayEquals(written, Files.readAllBytes(file));
     }
     try (Classifier classifier = trained(SOFTMAX.withEpochs(1))) {
@@ -204,7 +207,7 @@ final class SeveralLabelsTest {
         assertThrows(
                 IllegalArgumentException.class, () -> Training.train(none.stream(), TREE).close())
             .getMessage());
-    try (Classifier first = // whose kind is that of all
+    try (Classifier first = // its kind is that of all models
         Training.train(Stream.of(none.get(0), Example.ofText("c", "x")), TREE)) {
       assertEquals(1, first.predict("c", 5).size());
     }

@@ -21,7 +21,7 @@ import org.blocksparse.testing.OptionsInAnyOrder;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Options of training keep what was set before, in whatever order it is set. */
+/** Training options keep earlier settings, in any order of setting. */
 final class TrainingOptionsTest {
   @TempDir private static Path folder;
 

@@ -26,7 +26,7 @@ final class TrainingSetTest {
   private static final int EXAMPLES = 500;
   private static final int LABELS_OF_AN_EXAMPLE = 7;
 
-  /** Each example has labels of its own. */
+  /** Returns examples with different labels each. */
   private static TrainingSet severalLabels() {
     Stream<Example> examples =
         IntStream.range(0, EXAMPLES)
@@ -60,11 +60,12 @@ final class TrainingSetTest {
     int[] firsts = new int[LABELS_OF_AN_EXAMPLE];
     int others = 0;
     for (int e = 0; e < EXAMPLES; e++) {
-      firsts[set.label(e, 1, 3) % LABELS_OF_AN_EXAMPLE]++; // labels are numbered as they come
+      firsts[
+          set.label(e, 1, 3) % LABELS_OF_AN_EXAMPLE]++; // labels are numbered by first occurrence
       assertEquals(set.label(e, 1, 3), set.label(e, 1, 3));
       others += set.label(e, 1, 3) == set.label(e, 1, 4) ? 0 : 1;
     }
-    // Each 71 times in the mean, with a standard deviation of 8.
+    // Each occurs 71 times on average, with a standard deviation of 8.
     assertTrue(Arrays.stream(firsts).allMatch(n -> n > 30 && n < 120), Arrays.toString(firsts));
     assertTrue(others > EXAMPLES / 2, "others: " + others);
   }
@@ -73,7 +74,7 @@ final class TrainingSetTest {
   void labelsOfManyExamples_allHaveTheirTurn_byDefault() {
     TrainingSet set = severalLabels();
     TrainingOptions options = TrainingOptions.defaults();
-    // Of a million examples like these, so that their number asks for few epochs.
+    // The epochs for a million such examples, which are few.
     int epochs = new TrainingDefaults(options).epochs(1_000_000, LABELS_OF_AN_EXAMPLE * 1_000_000);
     Set<Integer> seen = new HashSet<>();
     for (int e = 0; e < EXAMPLES; e++) {
@@ -92,7 +93,7 @@ final class TrainingSetTest {
     TrainingSet set = TrainingSet.of(Stream.concat(one, many), TrainingOptions.defaults());
     assertEquals(9900 + 100 * 40, set.labelsInTurn());
     assertEquals(100, set.withSeveralLabels());
-    // Of ten times as many, so that they are not few.
+    // The epochs for ten times as many, which is not few.
     assertEquals(
         7,
         new TrainingDefaults(TrainingOptions.defaults()).epochs(100_000, 10 * set.labelsInTurn()));
@@ -213,7 +214,7 @@ final class TrainingSetTest {
 
   @Test
   void rareWordsOfTexts_areKept_beforeFrequentPairs() {
-    // All twelve pairs of four words, which come more often than three other words.
+    // Twelve pairs of four words, which occur more often than three other words.
     Stream<Example> frequent =
         Stream.generate(() -> Example.ofText("a b a c a d b c b d c d a", "x")).limit(9);
     Stream<Example> rare = Stream.of("e", "f", "g").map(word -> Example.ofText(word, "y"));
@@ -243,7 +244,7 @@ final class TrainingSetTest {
       try (SparseRows features = set.features(all, 0, count)) {
         for (int e = 0; e < count; e++) {
           assertEquals(6 + (e % 999 == 0 ? 2 + rare : 0), features.size(e));
-          for (int row : new int[] {0, 1, 2}) { // the most frequent ones: a, b and "a b"
+          for (int row : new int[] {0, 1, 2}) { // the most frequent features: a, b and "a b"
             assertTrue(IntStream.of(features.indices(e)).anyMatch(index -> index == row));
           }
         }
@@ -251,7 +252,7 @@ final class TrainingSetTest {
     }
   }
 
-  /** The first lines lose their pairs, and the last ones do not. */
+  /** The first lines lose their pairs, and the last ones keep theirs. */
   @Test
   void linesOfOneTextAreEqual_thoughTheirPairsWereForgottenInBetween() {
     for (int most : new int[] {5000, 250}) {
@@ -268,7 +269,7 @@ final class TrainingSetTest {
     }
   }
 
-  /** Two texts with the label x, many others, and the two with another label. */
+  /** Returns two texts with the label x, many others, and the same two with another label. */
   private static TrainingSet amongOthers(String label, int most) {
     Stream<Example> others =
         IntStream.range(0, 1000)
@@ -346,7 +347,7 @@ final class TrainingSetTest {
     assertEquals(2, TrainingSet.of(Stream.of(values), TrainingOptions.defaults()).size());
   }
 
-  /** Equal once the words that are only in one of them are left out, but not the same example. */
+  /** They are equal without the words that only one of them has, but not the same example. */
   @Test
   void textsThatDifferInRareWordsStay() {
     Example[] lines = {
@@ -358,7 +359,7 @@ final class TrainingSetTest {
     assertEquals(3, TrainingSet.of(Stream.of(lines), options).size());
   }
 
-  /** With equal features, in a time that is linear in their number. */
+  /** The features are equal, and the time is linear in their number. */
   @Test
   void manyDenseExamples() {
     int count = 200_000;

@@ -14,7 +14,7 @@ import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.examples.Texts;
 import org.junit.jupiter.api.Test;
 
-/** The search for options, with a clock that goes on by a millisecond whenever it is looked at. */
+/** The search for options, with a clock that advances by a millisecond at each reading. */
 final class TunerTest {
   private static final int LABELS = 20;
   private static final List<Example> VALIDATION = Texts.examples(60, LABELS, 2).toList();
@@ -57,7 +57,7 @@ final class TunerTest {
   @Test
   void theBestOfWhatWasTried_isTheResult() {
     TrainingOptions found = search(OPTIONS.withRate(0.05).withEpochs(2), 400);
-    assertTrue(nanos < 500_000_000, () -> nanos + " ns"); // a few looks after the end
+    assertTrue(nanos < 500_000_000, () -> nanos + " ns"); // a few clock readings after the end
     assertTrue(trials.size() >= 4, trials::toString);
     double best = 0;
     TuningTrial bestTrial = null;
