@@ -110,9 +110,7 @@ final class LargeExperts {
     for (int token = 0; token < tokens; token++) {
       double[] keys = new double[SHAPE.experts];
       for (int rank = 0; rank < keys.length; rank++) {
-        keys[rank] =
-            Math.log(random.nextDouble())
-                * (rank + 1); // the k largest keys: drawing without replacement
+        keys[rank] = Math.log(random.nextDouble()) * (rank + 1); // draws without replacement
       }
       int[] order =
           IntStream.range(0, keys.length)

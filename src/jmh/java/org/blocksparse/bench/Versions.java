@@ -150,8 +150,7 @@ final class Versions {
         Path.of(System.getProperty("java.home"), "bin", "java").toString(),
         Measured.NATIVE,
         Measured.MEMORY,
-        "-Dorg.bytedeco.javacpp.cachedir="
-            + folder.resolve("cache"), // the jars of both versions have the same names
+        "-Dorg.bytedeco.javacpp.cachedir=" + folder.resolve("cache"), // jars have equal names
         "-cp",
         classes + File.pathSeparator + classPath,
         Jobs.class.getName());

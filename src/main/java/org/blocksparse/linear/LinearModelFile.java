@@ -114,8 +114,7 @@ final class LinearModelFile {
     SparseChunksFile.Content<LinearModel> load() throws IOException {
       ModelMetadata metadata = new ModelMetadata(reader.metadata()).requireVersion();
       if (prefix.equals(FORMAT.prefix())
-          && !reader.has(
-              FORMAT.weights())) { // otherwise it may be a part of the file of another layer
+          && !reader.has(FORMAT.weights())) { // or it may be a part of the file of another layer
         metadata.requireLayer(FORMAT.layer());
       }
       SparseChunksFile sparse = new SparseChunksFile(reader, settings, made, prefix);

@@ -84,8 +84,7 @@ record SparseMatrix(int[] offsets, int[] columns, float[] values) {
     for (int r = 0; r < chosen.length; r++) {
       int row = chosen[r];
       int begin = bags.offsets().getInt(row);
-      long[] sorted =
-          new long[bags.offsets().getInt(row + 1L) - begin]; // sorted by index, then by entry
+      long[] sorted = new long[bags.offsets().getInt(row + 1L) - begin]; // by index, then entry
       for (int i = 0; i < sorted.length; i++) {
         sorted[i] = (long) bags.indices().getInt(begin + i) << 32 | (begin + i);
       }

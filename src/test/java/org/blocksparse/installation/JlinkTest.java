@@ -55,8 +55,7 @@ final class JlinkTest extends Installation {
         "--add-modules",
         "hello," + NATIVE_MODULE,
         "--add-options",
-        " --add-modules="
-            + NATIVE_MODULE, // resolved at start: otherwise the loader does not see them
+        " --add-modules=" + NATIVE_MODULE, // resolved at start: else the loader misses them
         "--output",
         image.toString());
     String modules = Files.readString(image.resolve("release"));

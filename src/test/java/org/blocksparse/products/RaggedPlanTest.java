@@ -56,9 +56,7 @@ final class RaggedPlanTest {
           new Shapes(17, 3, 2, 31, 37, 3, 2),
           new Shapes(40, 4, 3, 16, 16, 7, 6), // indices that must repeat
           new Shapes(300, 1, 1, 5, 7, 2, 2), // more rows of a block than a chunk has
-          new Shapes(
-              700, 3, 1, 3, 5, 1,
-              2), // and where rows are sorted by the blocks that they read: forward
+          new Shapes(700, 3, 1, 3, 5, 1, 2), // and where rows are sorted by what they read: forward
           new Shapes(700, 1, 3, 3, 5, 2, 1), // and backward
           new Shapes(33, 2, 2, 130, 140, 3, 2), // large enough to be shared among workers
           new Shapes(20, 190, 210, 3, 2, 9, 8), // many blocks, few of them named

@@ -50,9 +50,7 @@ final class SparseBlockContractTest {
           new Sizes(191, 1, 1, 5, 7, 1, 1), // around the longest chunk
           new Sizes(192, 1, 1, 5, 7, 1, 1),
           new Sizes(193, 1, 1, 5, 7, 1, 1),
-          new Sizes(
-              511, 2, 1, 3, 5, 1,
-              1), // and where rows are sorted by the blocks that they read: forward,
+          new Sizes(511, 2, 1, 3, 5, 1, 1), // and where rows are sorted by what they read: forward,
           new Sizes(512, 2, 1, 3, 5, 1, 1),
           new Sizes(513, 2, 1, 3, 5, 1, 1),
           new Sizes(511, 1, 2, 3, 5, 1, 1), // and backward

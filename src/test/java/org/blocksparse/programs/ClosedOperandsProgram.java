@@ -131,9 +131,7 @@ public final class ClosedOperandsProgram {
         boolean ofSeveral =
             called.method().getName().equals("addOutputs")
                 || called.method().getName().equals("fit")
-                || called
-                    .toString()
-                    .startsWith("Mixture.atLeast(") // finds the two best of a row first
+                || called.toString().startsWith("Mixture.atLeast(") // finds the best two first
                 || called.type() == MixtureOfExperts.class
                 || called.type() == ExpertsPass.class;
         return !closed || ofSeveral ? null : e.getCause().toString();

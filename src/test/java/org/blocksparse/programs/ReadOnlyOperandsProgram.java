@@ -183,8 +183,7 @@ public final class ReadOnlyOperandsProgram {
     Storage protectedMemory = call.memory.get(number);
     protect(protectedMemory);
     List<int[]> before = call.content();
-    System.out.println(
-        call.called + ", tensor " + number); // the last line names what ended the JVM
+    System.out.println(call.called + ", tensor " + number); // the last line: what ended the JVM
     try {
       Object result = call.make();
       boolean open = result instanceof Buffer buffer && !buffer.isReadOnly();

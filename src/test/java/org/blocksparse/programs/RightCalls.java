@@ -66,8 +66,7 @@ final class RightCalls {
       if (pass % SWEEPS == 0) {
         arguments = new RandomArguments(new SplittableRandom(pass), folder);
       }
-      for (PublicMethod called :
-          methods) { // all of them: the result of one is an argument of another
+      for (PublicMethod called : methods) { // all: one result is the argument of another
         PublicCall call = rightCall(called, arguments);
         if (call != null && missing.remove(called)) {
           calls.add(call);

@@ -45,8 +45,7 @@ final class GrowthFileTest {
     Optimizer adam = Optimizer.adam(.01f);
     try (TwoLevelLayer<?> layer = trained(kind, adam)) {
       layer.addOutputs(30);
-      layer.retire(
-          IntStream.range(5, 38).toArray()); // class 2 is empty; 39 outputs in 2 x 16 slots
+      layer.retire(IntStream.range(5, 38).toArray()); // class 2 is empty; 39 outputs, 2 x 16 slots
       layer.save(file, SaveOptions.defaults().withOptimizerState());
       for (LoadOptions options : List.of(LoadOptions.copied(), LoadOptions.copyOnWrite())) {
         try (TwoLevelLayer<?> loaded = kind.load(file, options);

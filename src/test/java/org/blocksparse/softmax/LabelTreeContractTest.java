@@ -209,8 +209,7 @@ final class LabelTreeContractTest extends TwoLevelLayerContract {
             Case.contiguous(3, 4, 1, 3, 40, 5),
             Case.contiguous(40, 17, 1, 4, 60, 10),
             Case.contiguous(200, 9, 1, 3, 34, 17),
-            Case.contiguous(
-                6, 61, 1, 3, 300, 75), // updated in one pass with the gradient of x, if by SGD
+            Case.contiguous(6, 61, 1, 3, 300, 75), // in one pass with the gradient of x, if by SGD
             Case.contiguous(3, 4, 1, 0, 12, 4),
             new Case(7, 6, 1, 4, new int[] {0, 1, 1, 2, 2, 2, 0, 3}))) {
       run(kernels, given, data, (setup, oracle) -> steps(setup, given.problem(data), oracle, rule));

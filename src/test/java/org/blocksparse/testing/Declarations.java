@@ -35,8 +35,7 @@ public final class Declarations {
   }
 
   private static String type(MatchResult parameter) {
-    String type =
-        parameter.group(1).equals("T") ? "Object" : parameter.group(1); // the erasure of T
+    String type = parameter.group(1).equals("T") ? "Object" : parameter.group(1); // its erasure
     return type + (parameter.group(2) == null ? "" : "[]");
   }
 

@@ -42,8 +42,7 @@ public final class NativePath implements AutoCloseable {
       throw new OutOfMemoryError("cannot allocate " + bytes + " bytes for a file's name");
     }
     NativePath path = new NativePath(address, bytes);
-    NativeMemory.buffer(address, encoded.length)
-        .put(encoded); // zeroed before, so it ends with a zero
+    NativeMemory.buffer(address, encoded.length).put(encoded); // zeroed before, so it ends with 0
     return path;
   }
 

@@ -96,9 +96,7 @@ public final class AtomicFile {
       content.write(temporary.channel());
       temporary.force();
       if (!ofTheSystem) {
-        temporary
-            .channel()
-            .close(); // some file systems, such as zip, have the file only after this
+        temporary.channel().close(); // zip file systems have the file only after this
         if (replaced) {
           FileAccess.copy(target, temporary.path());
         }

@@ -94,8 +94,7 @@ final class JavaProductKernels implements ProductKernels {
   private static void roundGroups(float[] columns, int firstColumn, RoundedRows rounded, int row) {
     byte[] codes = new byte[Panels.GROUP_ROWS];
     for (int first = 0; first < columns.length; first += Panels.GROUP_ROWS) {
-      float[] group =
-          Arrays.copyOfRange(columns, first, first + Panels.GROUP_ROWS); // padded with zeros
+      float[] group = Arrays.copyOfRange(columns, first, first + Panels.GROUP_ROWS); // padded
       float largest = largest(group, 0x1p-119f);
       float factor = 127 / largest;
       boolean finite = Float.isFinite(largest);

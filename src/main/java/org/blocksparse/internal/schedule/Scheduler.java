@@ -316,8 +316,7 @@ public final class Scheduler {
         throw e;
       }
       if (failure != null) {
-        throw new UndeclaredThrowableException(
-            failure); // thrown by an executor in another language
+        throw new UndeclaredThrowableException(failure); // from another language
       }
     }
 

@@ -227,9 +227,7 @@ public final class DenseSearch {
   /** Replaces descending scores by log probabilities; NaN if scores are infinite. */
   private static void normalize(float[] scores, double temperature) {
     double sum = 0;
-    for (int i = scores.length - 1;
-        i >= 0;
-        i--) { // in ascending order, so that no small summand is lost
+    for (int i = scores.length - 1; i >= 0; i--) { // ascending, to keep small summands
       sum += Math.exp(((double) scores[i] - scores[0]) / temperature);
     }
     double log = Math.log(sum);

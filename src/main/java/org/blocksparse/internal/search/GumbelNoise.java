@@ -25,8 +25,7 @@ public record GumbelNoise(long seed, double temperature) {
 
   /** Adds the noise of an output to its score, or to a bound of its score. */
   float addTo(int output, float score) {
-    double uniform =
-        (bits(output) + 0.5) * 0x1p-53; // strict functions give the same result everywhere
+    double uniform = (bits(output) + 0.5) * 0x1p-53; // strict functions: the same everywhere
     return (float) (score - temperature * StrictMath.log(-StrictMath.log1p(-uniform)));
   }
 

@@ -31,7 +31,6 @@ public record SparseTerm(
       int feature = x.indices().getInt(e);
       chunks += weights.begins().getInt(feature + 1L) - weights.begins().getInt(feature);
     }
-    return Math.max(0, chunks)
-        * SparseChunks.MOST_OUTPUTS; // a damaged file may contain any numbers
+    return Math.max(0, chunks) * SparseChunks.MOST_OUTPUTS; // a damaged file may have any number
   }
 }

@@ -320,9 +320,7 @@ public final class SumSearch {
       }
       if (parents.length > 0) {
         Arrays.fill(addedBounds, table.classes(), parents.length, Double.NEGATIVE_INFINITY);
-        for (int node = 0;
-            node < parents.length - 1;
-            node++) { // each node comes before those above it
+        for (int node = 0; node < parents.length - 1; node++) { // each before those above it
           int parent = parents[node];
           addedBounds[parent] = Math.max(addedBounds[parent], addedBounds[node]);
         }

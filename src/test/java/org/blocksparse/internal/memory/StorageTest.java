@@ -153,9 +153,7 @@ final class StorageTest {
     storage.putInt(MEET - 1, 0x20001);
     storage.putInt(MEET, 0x40003);
     int[] shorts = {1, 2, 3, 4};
-    for (int i = 0;
-        i < 4;
-        i++) { // from the lower half on, or from the end where the destination is higher
+    for (int i = 0; i < 4; i++) { // from the end if the destination is higher
       int expected = ByteOrder.nativeOrder() == ByteOrder.LITTLE_ENDIAN ? i : i ^ 1;
       assertEquals(shorts[expected], storage.getShort(2 * MEET - 2 + i));
     }

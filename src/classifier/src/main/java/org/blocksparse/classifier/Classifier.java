@@ -101,8 +101,7 @@ public abstract sealed class Classifier implements AutoCloseable
   }
 
   private static Classifier loadParts(Path file, LoadOptions options) throws IOException {
-    return Files.isRegularFile(file)
-            && FastTextModel.isIn(file) // a pipe is not opened for the check
+    return Files.isRegularFile(file) && FastTextModel.isIn(file) // a pipe is not opened
         ? new FastTextClassifier(FastTextModel.load(file, options.workers()))
         : ClassifierFile.load(file, options);
   }

@@ -19,8 +19,6 @@ final class TrainingPlanTest {
     assertEquals(6, plan.stepsAfter(0));
     assertEquals(16, plan.stepsAfter(10));
     assertEquals(Long.MAX_VALUE, plan.stepsAfter(Long.MAX_VALUE - 6));
-    assertEquals(
-        Long.MAX_VALUE,
-        plan.stepsAfter(Long.MAX_VALUE - 2)); // any user's file may contain this number
+    assertEquals(Long.MAX_VALUE, plan.stepsAfter(Long.MAX_VALUE - 2)); // as a user's file may say
   }
 }

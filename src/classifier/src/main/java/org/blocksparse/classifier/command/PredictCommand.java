@@ -223,8 +223,7 @@ final class PredictCommand implements Callable<Integer> {
    */
   static void addProbability(double probability, StringBuilder line) {
     long millionths = (long) (probability * MILLION);
-    millionths -=
-        (double) millionths / MILLION > probability ? 1 : 0; // corrects the rounded product
+    millionths -= (double) millionths / MILLION > probability ? 1 : 0; // the product was rounded
     line.append(millionths / MILLION).append('.');
     line.append(Long.toString(MILLION + millionths % MILLION), 1, DECIMALS + 1);
   }

@@ -21,8 +21,7 @@ final class ProgressLine implements AutoCloseable {
   private static final long BAR_INTERVAL = TimeUnit.MILLISECONDS.toNanos(200);
   private static final long MARK_INTERVAL = TimeUnit.SECONDS.toNanos(5);
   private static final int BAR_LENGTH = 16;
-  private static final int MANY =
-      100; // of seconds or minutes, from which on the next larger unit is easier to read
+  private static final int MANY = 100; // of seconds or minutes, before the next unit is used
   private static final int SIXTY = 60;
 
   private final String task;

@@ -602,10 +602,7 @@ final class TrainCommand implements Callable<Integer> {
     try {
       LearningCurve.draw(log.points(), png);
       streams.out().printf("%s: the learning curve%n", png);
-    } catch (IOException
-        | RuntimeException
-        | LinkageError
-        | InternalError e) { // a missing font, for example
+    } catch (IOException | RuntimeException | LinkageError | InternalError e) { // no font, say
       streams.err().printf("No chart: %s%n", e);
       streams.err().flush();
     }

@@ -126,8 +126,7 @@ final class CharacterKinds {
     if (character < FIRST_WITHOUT_SPACES) {
       return false;
     }
-    if (Character.isIdeographic(
-        character)) { // includes a zero that is neither a letter nor a digit
+    if (Character.isIdeographic(character)) { // a zero, too, that is no letter and no digit
       return true;
     }
     return Character.isLetterOrDigit(character)

@@ -18,8 +18,7 @@ public final class FeatureCounts {
   /** The fewest occurrences of an n-gram: most occur once, in one example. */
   public static final int FEWEST_IN_A_ROW = 2;
 
-  private static final long MULTIPLIER =
-      0x9E3779B97F4A7C15L; // 2^64 / golden ratio, for Fibonacci hashing
+  private static final long MULTIPLIER = 0x9E3779B97F4A7C15L; // Fibonacci hashing: 2^64 / phi
 
   /** The most different n-grams at a time, several times the number kept. */
   public static final int MOST_IN_A_ROW = 1 << 22;

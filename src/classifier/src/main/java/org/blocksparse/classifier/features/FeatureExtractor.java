@@ -37,8 +37,7 @@ import org.apache.commons.codec.digest.MurmurHash3;
  * <p>Immutable.
  */
 public final class FeatureExtractor {
-  private static final long MULTIPLIER =
-      0xBF58476D1CE4E5B9L; // SplitMix64's, as are the shifts below
+  private static final long MULTIPLIER = 0xBF58476D1CE4E5B9L; // SplitMix64's, as are the shifts
 
   /** Keeps the keys of characters apart from those of words. */
   private static final long OF_CHARACTERS = 0x9E3779B97F4A7C15L;

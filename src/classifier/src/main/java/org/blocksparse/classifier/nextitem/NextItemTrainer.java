@@ -140,8 +140,7 @@ final class NextItemTrainer {
       }
       chosen.model.close();
       return last;
-    } catch (ArithmeticException
-        | OutOfMemoryError e) { // the loss is not finite, or memory is short
+    } catch (ArithmeticException | OutOfMemoryError e) { // a loss not finite, or too little memory
       String reason = "the last training has failed, so held-out items are not learned: ";
       learning.listener().warning(reason + e.getMessage());
       return chosen.model;

@@ -74,8 +74,7 @@ final class BestModel implements AutoCloseable {
   private ValidationScores scores(TrainedClassifier model) {
     try {
       return validation.measure(model, metric == ValidationMetric.F1, options.listener());
-    } catch (
-        InvalidInputException e) { // the weights are not finite, as the next loss would show, too
+    } catch (InvalidInputException e) { // weights not finite, as the next loss would show
       throw new ArithmeticException(e.getMessage());
     }
   }

@@ -179,8 +179,7 @@ final class EmbeddingTrainer {
   private TrainedClassifier learn(TrainedClassifier model, BestModel best) {
     try {
       learnAll(model, best);
-    } catch (ArithmeticException
-        | OutOfMemoryError e) { // the loss is not finite, or memory is short
+    } catch (ArithmeticException | OutOfMemoryError e) { // a loss not finite, or too little memory
       TrainedClassifier better = best.inPlaceOfOrNull(model, e);
       if (better == null) {
         throw e;

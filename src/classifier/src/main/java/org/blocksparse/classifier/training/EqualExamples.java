@@ -101,8 +101,7 @@ final class EqualExamples {
    */
   int[] firstOfEquals(IntPredicate among) {
     int[] first = new int[offsets.size() - 1];
-    int[] slots =
-        new int[Integer.highestOneBit(Math.max(1, first.length)) << 2]; // 0 marks free slots
+    int[] slots = new int[Integer.highestOneBit(Math.max(1, first.length)) << 2]; // 0: free
     for (int e = 0; e < first.length; e++) {
       first[e] = e;
       if (nextCompared(offsets.get(e), e) == offsets.get(e + 1) || !among.test(e)) {

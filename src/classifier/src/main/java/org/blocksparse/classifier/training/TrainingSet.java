@@ -169,8 +169,7 @@ final class TrainingSet {
   /** The examples read so far: features by number, in order of occurrence. */
   private static final class Reading {
     private final FeatureCounts counts;
-    private final Map<String, Integer> numberOfLabel =
-        new HashMap<>(); // those of the initial model first
+    private final Map<String, Integer> numberOfLabel = new HashMap<>(); // the initial model's first
     private final ChunkedIntList offsets = new ChunkedIntList();
     private final ChunkedIntList features;
     private final ChunkedIntList values;

@@ -468,8 +468,7 @@ final class CommandTest extends Commands {
   @Test
   void aModelThatCannotBeSaved_isSavedElsewhere() throws IOException {
     Files.write(model, trained);
-    Path nowhere =
-        folder.resolve("none").resolve("m".repeat(250)); // its name has no room for a suffix
+    Path nowhere = folder.resolve("none").resolve("m".repeat(250)); // no suffix fits into its name
     try (Classifier classifier = Classifier.load(model)) {
       IOException e = assertThrows(IOException.class, () -> TrainCommand.save(classifier, nowhere));
       Matcher told =

@@ -867,8 +867,7 @@ final class HeadsTest {
         () -> defaults.withLabelTexts(Stream.of(a, a)));
     assertMessage("there is none", () -> defaults.withLabelTexts(Stream.of()));
     TrainingOptions ofOthers =
-        defaults.withLabelTexts(
-            Stream.of(a, Example.ofText("...", "label1"))); // the second text has no word
+        defaults.withLabelTexts(Stream.of(a, Example.ofText("...", "label1"))); // no word
     assertMessage(
         "labelTexts: expected one of a label that examples have but there is none",
         () -> Training.train(named(100, 0, 50, 1).stream(), ofOthers));

@@ -82,8 +82,7 @@ final class NoneTrainingTest {
       assertEquals(EXAMPLES, split.learned().size() + split.known().size() + split.none().size());
     }
     assertEquals(labels(0, LABELS), withheld.stream().sorted().toList());
-    assertTrue(
-        known.size() > EXAMPLES / 2 / 5); // an eighth if all splits held out the same examples
+    assertTrue(known.size() > EXAMPLES / 2 / 5); // an eighth if splits were the same
   }
 
   private static List<String> labels(int from, int to) {

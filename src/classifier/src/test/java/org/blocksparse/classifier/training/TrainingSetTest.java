@@ -60,8 +60,7 @@ final class TrainingSetTest {
     int[] firsts = new int[LABELS_OF_AN_EXAMPLE];
     int others = 0;
     for (int e = 0; e < EXAMPLES; e++) {
-      firsts[
-          set.label(e, 1, 3) % LABELS_OF_AN_EXAMPLE]++; // labels are numbered by first occurrence
+      firsts[set.label(e, 1, 3) % LABELS_OF_AN_EXAMPLE]++; // labels are numbered by occurrence
       assertEquals(set.label(e, 1, 3), set.label(e, 1, 3));
       others += set.label(e, 1, 3) == set.label(e, 1, 4) ? 0 : 1;
     }
