@@ -350,7 +350,7 @@ int32_t run_checked(gemm_call call, int32_t isa, int32_t path) {
     } else if (call.w_type() == element_type::float32) {
       queue.add(chunk);
     } else {
-      // So few pairs that no panel of a transposed block is made: this gives the bits of floats.
+      // There are so few pairs that no panel of a transposed block is made: this gives the bits of float32 blocks.
       run_on_tiles(call, chunk, first_block(call, i + 1),
                    call.w.transposed == 1 ? kLeastDotRows : kPairsAtOnce);
     }

@@ -293,7 +293,7 @@ struct gemm_pair {
   int32_t read_row, write_row, read_block;
 };
 
-// Returns a GEMM schedule for its meaning: the block that each row is written for, and the pairs.
+// Returns a GEMM schedule, given the block that each row is written for, and the pairs.
 // Rows of one block are cut into chunks of at most `most` rows.
 inline std::vector<int32_t> gemm_schedule(const std::vector<int32_t>& written_rows,
                                           const std::vector<int32_t>& write_block_of_row,

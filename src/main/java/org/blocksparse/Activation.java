@@ -136,8 +136,8 @@ public enum Activation {
    * @param z the input of the activation, (..., n), or (..., 2 n) if this is gated
    * @param gradA (..., n): the gradient with respect to a
    * @param options whether gradients are written or added, and a gate of (...); no activation
-   * @param gradZ of the shape of z. It may be gradA itself, unless this is gated or the gradient is
-   *     added
+   * @param gradZ the grad z of the shape of z. It may be gradA itself, unless this is gated or the
+   *     gradient is added
    * @param workers the threads that compute
    */
   public void gradient(

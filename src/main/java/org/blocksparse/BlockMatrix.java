@@ -8,7 +8,10 @@ package org.blocksparse;
  * transposed; {@link Weights} holds any {@link ElementType} and is read-only.
  */
 public sealed interface BlockMatrix extends AutoCloseable permits FloatTensor, Weights {
-  /** (iBlocks, oBlocks, iSize, oSize); a {@link FloatTensor} of another rank is no block matrix. */
+  /**
+   * Returns the shape (iBlocks, oBlocks, iSize, oSize); a {@link FloatTensor} of another rank is no
+   * block matrix.
+   */
   Shape shape();
 
   /** Returns whether the memory was closed. */

@@ -181,7 +181,7 @@ public sealed interface FloatTensor extends Tensor, BlockMatrix permits DenseFlo
    */
   FloatBuffer asFloatBuffer();
 
-  /** Returns what {@link #asFloatBuffer} does, in bytes in native order. */
+  /** Returns a buffer as {@link #asFloatBuffer} does, but of bytes in native order. */
   ByteBuffer asByteBuffer();
 
   /**

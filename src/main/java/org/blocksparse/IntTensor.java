@@ -51,7 +51,7 @@ public sealed interface IntTensor extends Tensor permits DenseInts {
   /**
    * Sets {@code length} elements, in row-major order, from element {@code offset} on.
    *
-   * @param values where they come from, beginning at {@code values[start]}
+   * @param values the source, from {@code values[start]}
    * @throws IndexOutOfBoundsException if a range is outside the tensor or the array
    * @throws IllegalStateException if the tensor is closed
    */

@@ -68,7 +68,7 @@ final class LabelTreeConformanceTest {
     }
   }
 
-  /** Each loss is within the bound of their sum. */
+  /** Checks each loss against the bound of their sum. */
   private static void checkLosses(
       Npz npz, LabelTree layer, FloatTensor x, SparseRows targets, double boundOfMean) {
     double[] losses = npz.get("losses").values();

@@ -365,7 +365,7 @@ final class SoftmaxEdgeTest {
     }
   }
 
-  /** Every class has outputs, which are not in order. */
+  /** Returns classes that all have outputs, which are not in order. */
   private static int[] classes(int outputs, int classes) {
     return IntStream.range(0, outputs).map(o -> o % 5 == 4 ? 0 : o * 7 % classes).toArray();
   }

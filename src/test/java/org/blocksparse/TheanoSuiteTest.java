@@ -39,7 +39,9 @@ final class TheanoSuiteTest {
     return KernelsUnderTest.forBlocks(SIZES.iSize(), SIZES.oSize()).stream();
   }
 
-  /** gemv_data: the indices of a sample are a part of a permutation, so they do not repeat. */
+  /**
+   * Returns gemv_data: the indices of a sample are a part of a permutation, so they do not repeat.
+   */
   private static BlockProblem gemvData(Data data) {
     return data.blocks(SIZES, Numbers.GAUSSIAN, distinct(data, 2, 4, 8), distinct(data, 2, 3, 7));
   }

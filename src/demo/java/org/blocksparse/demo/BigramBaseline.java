@@ -78,7 +78,7 @@ final class BigramBaseline {
     return (counted + pairDiscount * kindsAfter[before] * single) / occurrences[before];
   }
 
-  /** {@code exp} of the mean negative log probability of the words of {@code text}. */
+  /** Returns {@code exp} of the mean negative log probability of the words of {@code text}. */
   double perplexity(int[] text) {
     double sum = 0;
     int before = Corpus.END;

@@ -55,7 +55,7 @@ record Corpus(Labels vocabulary, int[] training, int[] heldOut) {
         vocabulary, encode(vocabulary, training), encode(vocabulary, shuffled.subList(0, held)));
   }
 
-  /** Words of equal frequency are in alphabetical order. */
+  /** Returns the words by descending frequency, those of equal frequency in alphabetical order. */
   private static List<String> frequentWords(List<List<String>> sentences) {
     Map<String, Long> counts =
         sentences.stream().flatMap(List::stream).collect(groupingBy(word -> word, counting()));

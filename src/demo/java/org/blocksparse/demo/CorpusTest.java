@@ -14,7 +14,7 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
 final class CorpusTest {
-  /** Sentence i is "w i x", where i occurs nowhere else. */
+  /** Returns sentences: sentence i is "w i x", where i occurs nowhere else. */
   private static List<List<String>> sentences(int count) {
     return IntStream.range(0, count).mapToObj(i -> List.of("w", "" + i, "x")).toList();
   }

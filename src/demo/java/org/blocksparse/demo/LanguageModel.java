@@ -112,7 +112,7 @@ record LanguageModel(EmbeddingBag bag, HierarchicalSoftmax softmax) implements A
     }
   }
 
-  /** {@code exp} of the mean negative log probability of the words of a text. */
+  /** Returns {@code exp} of the mean negative log probability of the words of a text. */
   double perplexity(int[] text) {
     double sum = 0;
     for (int begin = 0; begin < text.length; begin += BATCH) {

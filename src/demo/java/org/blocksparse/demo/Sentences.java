@@ -41,7 +41,7 @@ final class Sentences {
         .toList();
   }
 
-  /** The definitions of WordNet 3.1, each up to its first example of use. */
+  /** Returns the definitions of WordNet 3.1, each up to its first example of use. */
   static List<List<String>> ofWordNet() throws IOException {
     List<List<String>> sentences = new ArrayList<>();
     for (String part : PARTS_OF_SPEECH) {

@@ -35,7 +35,7 @@ final class Showcase {
     return words.mapToObj(model.softmax().labels()::name).collect(joining(" "));
   }
 
-  /** The most frequent words of a few classes. */
+  /** Prints the most frequent words of a few classes. */
   void printClasses() {
     ClassAssignment classes = model.softmax().assignment();
     out.printf("%nSome of the %d word classes of the softmax:%n", classes.classCount());

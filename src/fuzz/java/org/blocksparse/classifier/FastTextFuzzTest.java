@@ -18,7 +18,7 @@ class FastTextFuzzTest {
   /** The magic number and the version. */
   private static final byte[] BEGINNING = {(byte) 0xBA, 0x16, 0x4F, 0x2F, 12, 0, 0, 0};
 
-  /** The first search of the process allocates buffers that later ones share. */
+  /** Makes the first search of the process, which allocates buffers for later ones. */
   @BeforeAll
   static void search() {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(1, 2).build();

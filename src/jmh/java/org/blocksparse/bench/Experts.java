@@ -143,7 +143,7 @@ final class Experts {
   /**
    * Starts without measurements.
    *
-   * @param seconds of a turn
+   * @param seconds the seconds of a turn
    * @param arguments shapes and numbers of tokens; all without them
    */
   Experts(double seconds, Path log, String... arguments) {

@@ -41,14 +41,14 @@ record HeadRows(FloatTensor floats, Weights halves, FloatTensor bias, float[][] 
     return queries[0].length;
   }
 
-  /** What all rows take as they are stored. */
+  /** Returns the bytes of all stored rows. */
   long bytes() {
     return (floats == null ? 2L : 4L) * outputs() * features();
   }
 
   /**
-   * Sentence vectors; if more rows are wanted than there are, they come again, each time with other
-   * noise of half their length.
+   * Returns sentence vectors; if more rows are wanted than there are, they come again, each time
+   * with other noise of half their length.
    */
   static HeadRows ofSentences(float[][] vectors, int outputs) {
     int features = vectors[0].length;
@@ -79,7 +79,7 @@ record HeadRows(FloatTensor floats, Weights halves, FloatTensor bias, float[][] 
     }
   }
 
-  /** The full softmax of the demo; its queries are contexts of sentences that it has sampled. */
+  /** Returns the full softmax of the demo; its queries are contexts of sampled sentences. */
   static HeadRows ofSoftmax(Path file) throws IOException {
     try (HierarchicalSoftmax softmax = HierarchicalSoftmax.load(file);
         EmbeddingBag bag = EmbeddingBag.load(file)) {
@@ -123,8 +123,8 @@ record HeadRows(FloatTensor floats, Weights halves, FloatTensor bias, float[][] 
   }
 
   /**
-   * Rows of bfloat16 in a space of more features, a power of two, which a rotation mixes: those of
-   * a softmax, and noisy copies of them.
+   * Returns rows of bfloat16 in a space of more features, a power of two, which a rotation mixes:
+   * those of a softmax, and noisy copies of them.
    */
   static HeadRows widened(HeadRows softmax, int outputs, int features) {
     int size = softmax.features();
@@ -150,9 +150,9 @@ record HeadRows(FloatTensor floats, Weights halves, FloatTensor bias, float[][] 
   }
 
   /**
-   * Rows of bfloat16 whose spectrum is that of a softmax, with each value as often as more features
-   * need: a row consists of rows of several words. A query consists of several contexts, and of the
-   * row of a likely output.
+   * Returns rows of bfloat16 whose spectrum is that of a softmax, with each value as often as more
+   * features need: a row consists of rows of several words. A query consists of several contexts,
+   * and of the row of a likely output.
    */
   static HeadRows stretched(HeadRows softmax, int outputs, int features) {
     int size = softmax.features();
@@ -234,7 +234,7 @@ record HeadRows(FloatTensor floats, Weights halves, FloatTensor bias, float[][] 
     return signs;
   }
 
-  /** A row with zeros behind it, times random signs and a Hadamard matrix, twice. */
+  /** Returns a row, padded with zeros, times random signs and a Hadamard matrix, twice. */
   private static float[] rotated(float[] row, boolean... signs) {
     float[] to = Arrays.copyOf(row, signs.length);
     for (int time = 0; time < 2; time++) {

@@ -57,7 +57,7 @@ final class Heads {
   private final Path folder;
   private final double seconds;
 
-  /** The results go to the standard output; vectors and indexes to a folder. */
+  /** Creates the program; results go to the standard output, vectors and indexes to a folder. */
   Heads(Path folder, double seconds) {
     this.folder = folder;
     this.seconds = seconds;
@@ -96,7 +96,10 @@ final class Heads {
     return HeadRows.ofSoftmax(folder.resolve("softmax.safetensors"));
   }
 
-  /** One row and a batch, as usual and with queries in random directions, which are flat. */
+  /**
+   * Measures one row and a batch, with usual queries and with queries in random directions, which
+   * are flat.
+   */
   void sentences(float[][] vectors, int outputs) {
     HeadRows rows = HeadRows.ofSentences(vectors, outputs);
     HeadRows flat = new HeadRows(rows.floats(), null, null, random(rows.queries()));
@@ -123,7 +126,7 @@ final class Heads {
     }
   }
 
-  /** The head of a language model, beside a product that reads as much memory. */
+  /** Measures the head of a language model, beside a product that reads as much memory. */
   void head(String name, HeadRows rows) {
     HeadRows flat = new HeadRows(rows.floats(), rows.halves(), rows.bias(), random(rows.queries()));
     try (DenseHead head =
@@ -148,7 +151,7 @@ final class Heads {
     }
   }
 
-  /** A product of one row and a head in ggml. */
+  /** Measures a product of one row and a head in ggml. */
   private void ggml(int outputs, int features) throws IOException {
     Path program = Path.of("target/peers/ggml/head");
     if (!Files.isExecutable(program)) {
@@ -212,7 +215,7 @@ final class Heads {
     };
   }
 
-  /** The scores of all outputs, by bands of them. */
+  /** Returns a job that computes the scores of all outputs, band by band. */
   private static IntConsumer ownProduct(HeadRows rows, int batch) {
     int outputs = rows.outputs();
     int features = rows.features();
@@ -237,7 +240,7 @@ final class Heads {
     return x;
   }
 
-  /** The scores of all outputs by MKL. */
+  /** Returns a job that computes the scores of all outputs by MKL. */
   private static IntConsumer mkl(HeadRows rows, int batch) {
     int outputs = rows.outputs();
     int features = rows.features();
@@ -269,7 +272,7 @@ final class Heads {
             outputs);
   }
 
-  /** A layer of float32 that takes as many bytes. */
+  /** Returns a layer of float32 with as many bytes. */
   private static HeadRows ofSameBytes(HeadRows rows) {
     if (rows.floats() != null) {
       return rows;

@@ -107,7 +107,7 @@ final class LuceneIndex implements VectorIndex {
     return best(query, k, Arrays.stream(best, 0, size).mapToInt(doc -> doc.doc).toArray());
   }
 
-  /** The best of some candidates by their floats. */
+  /** Returns the best of some candidates by their floats. */
   private int[] best(float[] query, int k, int... candidates) {
     float[] scores = new float[candidates.length];
     for (int i = 0; i < scores.length; i++) {

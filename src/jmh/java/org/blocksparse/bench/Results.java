@@ -19,7 +19,7 @@ final class Results {
    * @param type the simple name of the benchmark
    * @param params by name
    * @param threads callers at the same time
-   * @param facts of {@link Facts}, by name
+   * @param facts the facts of {@link Facts}, by name
    */
   record Result(
       String type,

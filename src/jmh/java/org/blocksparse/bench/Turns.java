@@ -16,7 +16,9 @@ final class Turns {
   private final int rounds;
   private final Map<String, IntConsumer> programs = new LinkedHashMap<>();
 
-  /** A turn lasts for some time, and at least one job; the first round is not counted. */
+  /**
+   * Creates turns that last for some time, and at least one job; the first round is not counted.
+   */
   Turns(double turnSeconds, int rounds) {
     this.turnNanos = (long) (turnSeconds * 1e9);
     this.rounds = rounds;
@@ -28,7 +30,7 @@ final class Turns {
     return this;
   }
 
-  /** The median time of a job of each program, in nanoseconds. */
+  /** Returns the median time of a job of each program, in nanoseconds. */
   Map<String, Long> measure() {
     Map<String, List<Long>> times = new LinkedHashMap<>();
     Map<String, Integer> jobs = new LinkedHashMap<>();

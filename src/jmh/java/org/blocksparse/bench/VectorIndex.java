@@ -6,13 +6,13 @@ import java.io.IOException;
 /** An index of vectors that finds those with the largest dot products, on the calling thread. */
 interface VectorIndex extends AutoCloseable {
   /**
-   * The numbers of the k best vectors that it finds.
+   * Returns the numbers of the k best vectors that it finds.
    *
    * @param effort how many candidates it keeps, at least k: more find more
    */
   int[] topK(float[] query, int k, int effort) throws IOException;
 
-  /** What the index takes beside the vectors. */
+  /** Returns the bytes of the index beside the vectors. */
   long bytes();
 
   @Override

@@ -18,7 +18,7 @@ import org.blocksparse.internal.weights.WeightType;
 /**
  * The memory of an embedding bag.
  *
- * @param state what the optimizer keeps of the table
+ * @param state the optimizer state of the table
  */
 record BagMemory(BagTable table, LayerState state) implements AutoCloseable {
   /** The position of the table in the optimizer state. */

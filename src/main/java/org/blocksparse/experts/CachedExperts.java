@@ -55,7 +55,7 @@ final class CachedExperts implements AutoCloseable {
   /**
    * Adds a layer to a cache.
    *
-   * @param experts whose weights are mapped from one file
+   * @param experts the experts, whose weights are mapped from one file
    * @throws IllegalArgumentException if the cache has no room for their form
    */
   CachedExperts(ExpertCache cache, PackedExperts experts) throws IOException {

@@ -30,7 +30,7 @@ import org.blocksparse.io.LoadOptions;
  * is not closed stays in the cache, even if it is garbage.
  */
 public final class ExpertCache implements AutoCloseable {
-  /** Reads at a time: enough to keep a fast disk busy. */
+  /** The number of reads at a time: enough to keep a fast disk busy. */
   private static final int READERS = 8;
 
   private static final long IDLE_SECONDS = 10;

@@ -46,7 +46,7 @@ final class ExpertsFile {
    * A layer.
    *
    * @param gate or null
-   * @param parameters by their names
+   * @param parameters the parameters by name
    * @param metadata the caller's own strings
    */
   public record Content(
@@ -60,8 +60,8 @@ final class ExpertsFile {
   /**
    * Writes a file.
    *
-   * @param state of the parameters, if they are trained
-   * @param lease of the parameters
+   * @param state the state of the parameters, if they are trained
+   * @param lease the lease of the parameters
    * @throws IllegalArgumentException if the file cannot hold what is asked for
    * @throws IllegalStateException if the state is closed, or a parameter is not finite
    */
@@ -138,7 +138,7 @@ final class ExpertsFile {
    * Loads a layer.
    *
    * @param maker takes what the file holds
-   * @param state of a layer, where what the file holds of it is read to
+   * @param state the state of a layer, into which that of the file is read
    * @param closer closes a layer whose state is refused
    * @throws MalformedException if the file does not hold one
    */

@@ -33,7 +33,7 @@ import org.blocksparse.internal.weights.WeightType;
  * @param bg null without a gate or without its bias
  * @param b1 null without it
  * @param b2 null without it
- * @param shared those of the shared expert, with shapes of one expert; null without it
+ * @param shared the parameters of the shared expert, with shapes of one expert; null without it
  */
 record ExpertsParameters(
     FloatTensor Wg,
@@ -120,7 +120,7 @@ record ExpertsParameters(
   /**
    * Returns a copy; they are leased.
    *
-   * @param type of the weights of experts; null: as they are
+   * @param type the type of the experts' weights; null keeps theirs
    * @throws IllegalStateException if weights would be rounded that have been rounded before
    */
   ExpertsParameters copy(ElementType type) {

@@ -45,7 +45,7 @@ public final class ExpertsPass implements AutoCloseable {
    * The parts of a layer that a pass computes with.
    *
    * @param gate makes routings; null: the caller makes them
-   * @param state of an optimizer; null: weights are of a type that is only read
+   * @param state the state of an optimizer; null: weights are of a type that is only read
    */
   record Layer(
       ExpertsParameters parameters,

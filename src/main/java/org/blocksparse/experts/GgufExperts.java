@@ -301,8 +301,8 @@ final class GgufExperts {
   }
 
   /**
-   * The gate of Gemma reads rows with another norm than the experts: x / norm * scale /
-   * sqrt(inputs), where x is what the experts read. These factors become part of its weights.
+   * Multiplies the weights of Gemma's gate by scale / (norm * sqrt(inputs)), since the gate reads
+   * rows with another norm than the experts.
    *
    * @return the first input whose norm is too small to divide by, or -1
    */

@@ -13,7 +13,7 @@ import org.blocksparse.io.GgufFile;
 /**
  * The metadata of one block of experts, by the keys of llama.cpp.
  *
- * @param values by their keys
+ * @param values the values by key
  */
 record GgufKeys(GgufFile file, int block, Map<String, Object> values) {
   private static final String ARCHITECTURE = "general.architecture";

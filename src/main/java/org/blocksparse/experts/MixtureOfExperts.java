@@ -786,8 +786,9 @@ public final class MixtureOfExperts implements AutoCloseable {
    *
    * @param model may be closed afterwards
    * @param layer from 0
-   * @param type of W1 and W2. A matrix of that type is kept as it is: MXFP4 for gpt-oss, Q4_0 for 4
-   *     bits of compressed-tensors. Others are rounded; FLOAT32 keeps all, and can be trained.
+   * @param type the type of W1 and W2. A matrix of that type is kept as it is: MXFP4 for gpt-oss,
+   *     Q4_0 for 4 bits of compressed-tensors. Others are rounded; FLOAT32 keeps all, and can be
+   *     trained.
    * @throws FileFormatException if a tensor is missing, has another shape or a type that cannot be
    *     used; if a key is missing, not supported or contradicts the tensors; if the model_type or a
    *     tensor of experts is not known; or if a weight is not finite or too large for the type

@@ -196,8 +196,8 @@ public final class MixtureOfExpertsBuilder {
    * inputs, hidden) and both of the same type and layout. Likewise you may pass b1 as b1.gate and
    * b1.up, each (experts, hidden). Halves are copied side by side, and closed.
    *
-   * @param parameters by the names in {@link MixtureOfExperts}: W1 and W2, Wg if there is a gate,
-   *     biases if any, and the same of the shared expert if there is one
+   * @param parameters the parameters by the names in {@link MixtureOfExperts}: W1 and W2, Wg if
+   *     there is a gate, biases if any, and the same of the shared expert if there is one
    * @throws IllegalArgumentException if a name is missing or unknown, or a parameter is given with
    *     its halves; if a shape does not fit; if a parameter other than W1 and W2 is not a {@link
    *     FloatTensor}; if a {@link FloatTensor} is a transposed view; if two share memory; or if
@@ -266,8 +266,8 @@ public final class MixtureOfExpertsBuilder {
    * </table>
    *
    * @param model may be closed afterwards; only one expert is held at a time beside the layer
-   * @param type of W1 and W2; use FLOAT32 to train; the type that {@link HuggingFaceModel#info}
-   *     returns loses no precision
+   * @param type the type of W1 and W2; use FLOAT32 to train; the type that {@link
+   *     HuggingFaceModel#info} returns loses no precision
    * @throws FileFormatException if a tensor is missing, cannot be read or has another shape; or if
    *     an element for W1 or W2 is not finite or too large for the type
    * @throws IllegalStateException if this builder has {@link #biases}, or the model is closed

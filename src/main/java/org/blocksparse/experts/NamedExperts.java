@@ -26,7 +26,7 @@ import org.blocksparse.io.HuggingFaceModel;
  * @param names the names of the model, by those of Qwen without the prefix of the layer
  * @param fused whether the experts of a layer are one tensor
  * @param alternating whether outputs of a fused gate_up_proj alternate between gate and up
- * @param type of the weights of experts; that of a gate is float32
+ * @param type the type of the weights of experts; that of a gate is float32
  */
 record NamedExperts(
     HuggingFaceModel model,
@@ -195,7 +195,7 @@ record NamedExperts(
   /**
    * Writes a matrix (out, in) as columns of a block of so many, from one on.
    *
-   * @param number of the matrix in its tensor
+   * @param number the number of the matrix in its tensor
    * @param alternate whether rows alternate between the first half of the columns and the second
    */
   private void turn(

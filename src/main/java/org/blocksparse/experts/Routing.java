@@ -289,7 +289,7 @@ public final class Routing implements AutoCloseable {
   /**
    * The pairs of samples and experts of one band, with their plans and gates.
    *
-   * @param gates of the pairs
+   * @param gates the gates of the pairs
    */
   record Band(BlockPlan toExperts, BlockPlan fromExperts, FloatTensor gates)
       implements AutoCloseable {

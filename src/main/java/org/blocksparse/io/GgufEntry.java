@@ -9,7 +9,7 @@ import org.blocksparse.internal.weights.GgmlType;
  *
  * @param typeName its type, by ggml's name
  * @param dims outermost first, the reverse of the order in the file
- * @param position where it begins in the file
+ * @param position its first byte in the file
  * @param bytes the bytes of its elements; of {@link GgmlType#OTHER}, what it may have at most
  */
 record GgufEntry(

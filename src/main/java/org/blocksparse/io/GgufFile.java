@@ -173,7 +173,7 @@ public final class GgufFile implements AutoCloseable {
    *       <td>1.55, 1.2, 1.91 times the bytes in the file</td></tr>
    * </table>
    *
-   * @param names of at least one tensor; all have the same type and shape
+   * @param names the names of one or more tensors; all have the same type and shape
    * @param iBlocks 1 if experts share their input; else the number of experts
    * @param oBlocks the number of experts if they share their input; else 1
    * @throws IllegalArgumentException if there are no names, if neither iBlocks nor oBlocks is 1, or

@@ -74,7 +74,7 @@ final class GgufReader implements AutoCloseable {
   /**
    * Returns a tensor where it lies. The mapping ends when the last of them is freed.
    *
-   * @param elementBytes of what is read there at once
+   * @param elementBytes the bytes of each element read there
    * @throws MalformedException if it begins at no multiple of these
    * @throws UnsupportedOperationException if the machine has another byte order than the file
    */

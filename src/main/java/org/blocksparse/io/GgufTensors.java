@@ -108,7 +108,7 @@ final class GgufTensors {
    * then those of the second. They are packed with their rows as columns, or stored row by row:
    * those of one tensor in place in the file.
    *
-   * @param tensors that have {@link #matrices}
+   * @param tensors the tensors that have {@link #matrices}
    * @throws MalformedException if they cannot be used where they lie, or a weight that is packed is
    *     not finite
    * @throws UnsupportedOperationException if they are not packed, and the machine has another byte

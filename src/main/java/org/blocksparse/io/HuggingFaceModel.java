@@ -68,7 +68,7 @@ public final class HuggingFaceModel implements AutoCloseable {
   /**
    * A matrix or another tensor.
    *
-   * @param shape of the matrices, outermost first
+   * @param shape the shape of the matrices, outermost first
    * @param type {@code FP8}, or the {@link org.blocksparse.ElementType} that holds the same values
    * @param bytes the size in the file, scales included
    */
@@ -198,7 +198,7 @@ public final class HuggingFaceModel implements AutoCloseable {
    * put side by side: their outputs follow each other, and out is the sum of their sizes. The
    * caller closes the weights, which stay valid after this model is closed.
    *
-   * @param names of at least one tensor; all have the same type and shape
+   * @param names the names of one or more tensors; all have the same type and shape
    * @param iBlocks 1 if matrices share their input; else their number
    * @param oBlocks the number of matrices if they share their input; else 1
    * @throws IllegalArgumentException if there are no names, if neither iBlocks nor oBlocks is 1, or

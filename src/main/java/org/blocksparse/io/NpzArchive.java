@@ -80,7 +80,10 @@ final class NpzArchive implements AutoCloseable {
     return archive;
   }
 
-  /** Java reads archives on the disk only: others are copied there while they are open. */
+  /**
+   * Opens an archive. Java reads archives on the disk only: others are copied there while they are
+   * open.
+   */
   private static ZipFile openZip(Path file) throws IOException {
     if (file.getFileSystem() == FileSystems.getDefault()) {
       return openOnDisk(file, ZipFile.OPEN_READ);
@@ -215,7 +218,7 @@ final class NpzArchive implements AutoCloseable {
   /**
    * Writes an archive of arrays by name, not compressed.
    *
-   * @param members by names that there is room for
+   * @param members the members by name, with a limited length of names
    * @throws IllegalArgumentException if it could not be read again
    */
   public static void write(SeekableByteChannel channel, Map<String, Member> members)

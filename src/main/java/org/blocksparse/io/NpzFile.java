@@ -101,7 +101,7 @@ public final class NpzFile implements AutoCloseable {
    * whole or not at all, and keeps its mode, as {@link
    * org.blocksparse.softmax.TwoLevelLayer#save(Path, SaveOptions)} does.
    *
-   * @param tensors by the names that the arrays get
+   * @param tensors the tensors by the names of the arrays
    * @throws IllegalArgumentException if a name could be a path, takes more than 65,448 bytes in
    *     UTF-8 or holds half of a pair of surrogates, if a tensor is a transposed view or has more
    *     than 32 dimensions, or if there are more than 65,536 names or 8 MB of them

@@ -11,14 +11,14 @@ import java.util.List;
  * in their order. It has all that {@link ChunkSolver} needs, so that another process can solve it.
  *
  * @param training the number of the training, to recognize solutions of another one
- * @param firstOutput of the chunk, among all outputs of the tree
+ * @param firstOutput the first output of the chunk, among all outputs of the tree
  * @param sampledEvery outputs whose number is a multiple get a model for calibration; 0: none
- * @param seed of output 0
- * @param meanCost what a row of mean weight costs
+ * @param seed the seed of output 0
+ * @param meanCost the cost of a row of mean weight
  * @param rows their numbers
  * @param x the rows
  * @param features the feature of each column of x
- * @param costs of the rows
+ * @param costs the costs of the rows
  * @param positives for each output its rows
  * @param heldOut for each fold the rows that are left out when a model for calibration is trained
  */
@@ -136,7 +136,7 @@ record ChunkProblem(
   }
 
   /**
-   * Rows of a matrix.
+   * Returns chosen rows of a matrix, without the features that do not occur.
    *
    * @param chosen the rows
    * @param columnOf room for a number for each feature, 0 on entry and on return

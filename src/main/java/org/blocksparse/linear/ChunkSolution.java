@@ -41,7 +41,7 @@ record ChunkSolution(long training, int chunk, int first, OutputModel[] models) 
   /**
    * Reads what {@link #toBytes} wrote.
    *
-   * @param featureCount of the tree
+   * @param featureCount the feature count of the tree
    * @throws IllegalArgumentException if it is something else, or has features beyond these
    */
   static ChunkSolution of(byte[] array, int featureCount) {

@@ -15,7 +15,7 @@ final class ChunkSolver {
    */
   static final double TOLERANCE = 0.3;
 
-  /** The bias of outputs without a row: the margin of a negative row without loss. */
+  /** The bias of outputs that no row has: the margin of a negative row without loss. */
   private static final float NEVER = -1;
 
   private final ChunkProblem problem;
@@ -31,7 +31,7 @@ final class ChunkSolver {
   /**
    * Returns the model of an output.
    *
-   * @param q in the chunk
+   * @param q the output, by its number in the chunk
    * @throws ArithmeticException if a weight is beyond floats; the message names a row
    */
   OutputModel solve(int q) {
@@ -40,7 +40,7 @@ final class ChunkSolver {
     List<Calibration.Samples> folds = new ArrayList<>();
     if (problem.sampledEvery() > 0 && output % problem.sampledEvery() == 0) {
       for (BitSet heldOut : problem.heldOut()) {
-        // Rows of a label that no other rows have tell nothing about the margins of trained models.
+        // Rows of a label that no other rows have say nothing about the margins of trained models.
         if (problem.isKnownWithout(heldOut, q)) {
           train(positives, heldOut, output);
           folds.add(samples(positives, heldOut));

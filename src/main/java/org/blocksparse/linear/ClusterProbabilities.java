@@ -23,7 +23,7 @@ final class ClusterProbabilities {
   /** The logarithm of the probability of each chunk for the current row; that of the first is 0. */
   private final float[] ofChunks;
 
-  /** Computes for rows that were checked. */
+  /** Creates the computation for checked rows. */
   ClusterProbabilities(LinearModel model, Engine engine, Bags x) {
     this.model = model;
     this.tree = model.tree();
@@ -32,7 +32,7 @@ final class ClusterProbabilities {
     this.ofChunks = new float[tree.chunks()];
   }
 
-  /** Computes the log probability of each cluster for a row, which becomes the current one. */
+  /** Computes the log probability of each cluster for a row, which becomes the current row. */
   void compute(int row, Scratch scratch) {
     for (int chunk = 0; chunk < tree.firstLeaf(); chunk++) {
       int n = tree.size(chunk);

@@ -71,11 +71,12 @@ import org.blocksparse.ranking.Ranking;
 public final class DenseHead extends LayerFace<ScoringLayer<FloatTensor, ScoreSource>>
     implements AutoCloseable {
   /**
-   * What searches have read, in rows: a row that is read for two rows of x counts twice.
+   * The rows that searches have read: a row that is read for two rows of x counts twice.
    *
-   * @param screened in four bits
-   * @param multiplied as they are stored, in a product in float32, as four bits excluded too little
-   * @param scored as they are stored, one by one
+   * @param screened the rows read in four bits
+   * @param multiplied the rows read as they are stored, in a product in float32, as four bits
+   *     excluded too little
+   * @param scored the rows read as they are stored, one by one
    */
   public record Reads(long screened, long multiplied, long scored) {}
 
@@ -88,15 +89,15 @@ public final class DenseHead extends LayerFace<ScoringLayer<FloatTensor, ScoreSo
   }
 
   /**
-   * A head of inner products with the default workers; see {@link #of(FloatTensor, FloatTensor,
-   * Similarity, Workers)}.
+   * Returns a head of inner products with the default workers; see {@link #of(FloatTensor,
+   * FloatTensor, Similarity, Workers)}.
    */
   public static DenseHead of(FloatTensor W, FloatTensor bias) {
     return of(W, bias, Similarity.INNER_PRODUCT, Workers.common());
   }
 
   /**
-   * A head of float32.
+   * Returns a head of float32.
    *
    * @param W (outputs, features), as PyTorch's {@code Linear.weight}; may be mapped from a file
    * @param bias (outputs), or null
@@ -115,7 +116,7 @@ public final class DenseHead extends LayerFace<ScoringLayer<FloatTensor, ScoreSo
   }
 
   /**
-   * A head of inner products with the default workers; see {@link #of(Weights, FloatTensor,
+   * Returns a head of inner products with the default workers; see {@link #of(Weights, FloatTensor,
    * Similarity, Workers)}.
    */
   public static DenseHead of(Weights W, FloatTensor bias) {
@@ -123,9 +124,9 @@ public final class DenseHead extends LayerFace<ScoringLayer<FloatTensor, ScoreSo
   }
 
   /**
-   * A head of weights of any type. {@link org.blocksparse.io.GgufFile#weights(String)} returns them
-   * so; for those of {@link org.blocksparse.io.TensorFile#weights} and {@link Weights#wrapAddress},
-   * call {@link Weights#transposeBlocks}.
+   * Returns a head of weights of any type. {@link org.blocksparse.io.GgufFile#weights(String)}
+   * returns them so; for those of {@link org.blocksparse.io.TensorFile#weights} and {@link
+   * Weights#wrapAddress}, call {@link Weights#transposeBlocks}.
    *
    * @param W (1, 1, features, outputs), whose memory is (outputs, features): packed, or a
    *     transposed view
@@ -168,23 +169,23 @@ public final class DenseHead extends LayerFace<ScoringLayer<FloatTensor, ScoreSo
 
   // -------------------------------------------------------------------------------- what it is
 
-  /** How many features a row of x has. */
+  /** Returns how many features a row of x has. */
   public int features() {
     return held.rows.w().inSize();
   }
 
-  /** How many outputs there are. */
+  /** Returns how many outputs there are. */
   public int outputs() {
     return held.rows.w().outSize();
   }
 
-  /** Whether the outputs have names. */
+  /** Returns whether the outputs have names. */
   public boolean hasLabels() {
     return labels != null;
   }
 
   /**
-   * The names of the outputs.
+   * Returns the names of the outputs.
    *
    * @throws IllegalStateException if the outputs have no names
    */
@@ -201,12 +202,15 @@ public final class DenseHead extends LayerFace<ScoringLayer<FloatTensor, ScoreSo
     labels = NameTable.from(requireNonNull(names, "labels")).forAll(outputs());
   }
 
-  /** The bytes of the copy in four bits, which is all that this takes beside W and the bias. */
+  /**
+   * Returns the bytes of the copy in four bits, the only memory that this takes beside W and the
+   * bias.
+   */
   public long bytes() {
     return held.screen.bytes();
   }
 
-  /** What all searches so far have read. */
+  /** Returns the rows that all searches so far have read. */
   public Reads reads() {
     return new Reads(
         held.reads.get(DenseSearch.Pass.SCREEN).sum(),
@@ -216,14 +220,14 @@ public final class DenseHead extends LayerFace<ScoringLayer<FloatTensor, ScoreSo
 
   // ------------------------------------------------------------------------------------ search
 
-  /** The k outputs with the highest scores; see {@link #topK(FloatTensor, int, Filter)}. */
+  /** Returns the k outputs with the highest scores; see {@link #topK(FloatTensor, int, Filter)}. */
   public Ranking topK(FloatTensor x, int k) {
     return topK(x, k, FilterLists.NONE);
   }
 
   /**
-   * The k outputs of each row with the highest scores among those that a filter allows, or all of
-   * them if it allows fewer.
+   * Returns the k outputs of each row with the highest scores among those that a filter allows, or
+   * all of them if it allows fewer.
    *
    * @param x (batch, features)
    * @param k at least 1
@@ -242,14 +246,16 @@ public final class DenseHead extends LayerFace<ScoringLayer<FloatTensor, ScoreSo
         logAllowed -> Candidates.best(limit, logAllowed));
   }
 
-  /** All outputs with at least a score; see {@link #atLeast(FloatTensor, float, Filter)}. */
+  /**
+   * Returns all outputs with at least a score; see {@link #atLeast(FloatTensor, float, Filter)}.
+   */
   public Ranking atLeast(FloatTensor x, float score) {
     return atLeast(x, score, FilterLists.NONE);
   }
 
   /**
-   * All outputs of each row whose score is at least {@code score}, among those that a filter
-   * allows. Errors as {@link #topK(FloatTensor, int, Filter)}.
+   * Returns all outputs of each row whose score is at least {@code score}, among those that a
+   * filter allows. Errors as {@link #topK(FloatTensor, int, Filter)}.
    *
    * @throws IllegalArgumentException also if score is NaN
    */
@@ -262,9 +268,9 @@ public final class DenseHead extends LayerFace<ScoringLayer<FloatTensor, ScoreSo
   }
 
   /**
-   * Top-p: for each row, the smallest set of outputs with the highest scores whose probabilities
-   * sum to at least {@code mass}, or all that the filter allows if those are less probable. A
-   * ranking has log probabilities.
+   * Returns the top-p outputs: for each row, the smallest set of outputs with the highest scores
+   * whose probabilities sum to at least {@code mass}, or all that the filter allows if those are
+   * less probable. A ranking has log probabilities.
    *
    * <pre>{@code
    * probability(output | x) = exp(score(output | x) / temperature) / (the same, summed over all)
@@ -345,7 +351,7 @@ public final class DenseHead extends LayerFace<ScoringLayer<FloatTensor, ScoreSo
     }
   }
 
-  /** A search of rows of x. */
+  /** A search for rows of x. */
   private interface Query {
     SearchResult run(DenseSearch search, Rows x, OutputFilter allowed);
   }

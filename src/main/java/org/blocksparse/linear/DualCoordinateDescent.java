@@ -16,7 +16,7 @@ import java.util.BitSet;
  * <p>Not safe for use by several threads.
  */
 final class DualCoordinateDescent {
-  /** The passes after which training of a model stops. */
+  /** The most passes of the training of a model. */
   static final int MOST_PASSES = 1000;
 
   /** The {@linkplain #train excess} with which a model may stop earlier. */
@@ -47,10 +47,10 @@ final class DualCoordinateDescent {
   /**
    * Prepares rows to train on.
    *
-   * @param columns of x
+   * @param columns the columns of x
    * @param costs C_i of each row, positive
-   * @param tolerance how far the projected gradients of the dual may be apart at the end; less if
-   *     the excess is larger than {@link #FAIR_EXCESS}
+   * @param tolerance the largest difference of projected gradients of the dual at the end; smaller
+   *     if the excess is larger than {@link #FAIR_EXCESS}
    */
   DualCoordinateDescent(SparseMatrix x, int columns, double[] costs, double tolerance) {
     int rows = x.rows();
@@ -84,7 +84,7 @@ final class DualCoordinateDescent {
    * @param positives the rows whose answer is yes
    * @param without rows that are left out; the costs of the others grow in proportion, so that
    *     their sum is that of all: margins are those of a model of all rows
-   * @param seed of the order of the rows
+   * @param seed the seed of the order of the rows
    * @return the excess: an upper bound on how far the objective is above its minimum, relative to
    *     it. It may be infinite
    */
@@ -105,8 +105,8 @@ final class DualCoordinateDescent {
     for (int i = 0; i < rows; i++) {
       added[order[i]] = share / (2 * costs[order[i]]);
     }
-    // Rows from {@code active} on are left out: their alpha is 0, and their gradient far from
-    // negative.
+    // Rows from {@code active} on are left out: their alpha is 0, and their gradient clearly
+    // positive.
     int active = rows;
     double shrinkAbove = Double.POSITIVE_INFINITY;
     double apart = tolerance;

@@ -15,11 +15,11 @@ import org.blocksparse.internal.memory.Storage;
  * Groups of features, each of which {@link TfIdf} scales by itself.
  *
  * @param of the group of each feature; null: all are in the first. Shared and not to be changed
- * @param lengths of the part of a row in each group; shared and not to be changed
+ * @param lengths the length of the part of a row in each group; shared and not to be changed
  */
 @SuppressWarnings("ArrayRecordComponent") // never compared
 record FeatureGroups(byte[] of, float[] lengths) {
-  /** One group, of length 1. */
+  /** The grouping with one group, of length 1. */
   static final FeatureGroups ONE = new FeatureGroups(null, new float[] {1});
 
   private static final int MOST = 127;

@@ -10,7 +10,7 @@ import org.blocksparse.internal.search.ScoreSource;
 import org.blocksparse.internal.tensors.CsrRows;
 import org.blocksparse.internal.tensors.OperandLease;
 
-/** A tree in the form for sums and files of other layers. */
+/** The inner layer of a linear label tree, for sums and for files of other layers. */
 record HeldTree(LinearModel model, Engine engine) implements ScoringLayer<SparseRows, ScoreSource> {
   /** Returns the tree as a part of a file, whose names are those of the file. */
   @Override

@@ -14,7 +14,7 @@ import org.blocksparse.internal.sparse.Bags;
 import org.blocksparse.internal.tensors.CsrRows;
 import org.blocksparse.internal.tensors.OperandLease;
 
-/** Sparse weights in the form for searches, sums and files of other layers. */
+/** The inner layer of sparse weights, for searches, sums and files of other layers. */
 record HeldWeights(SparseModel model, Engine engine)
     implements ScoringLayer<SparseRows, SparseTerm> {
   @Override
@@ -34,7 +34,7 @@ record HeldWeights(SparseModel model, Engine engine)
     return new SparseTerm(engine, leased(x, name, lease), model.weights(), model.table(), 1);
   }
 
-  /** Leases the weights, and checked rows, weighted. */
+  /** Leases the weights and checked rows. Returns the rows, weighted. */
   private Bags leased(SparseRows x, String name, OperandLease lease) {
     model.lease(CsrRows.from(x).lease(lease, name));
     if (model.tfIdf() == null) {

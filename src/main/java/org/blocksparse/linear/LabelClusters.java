@@ -27,7 +27,7 @@ final class LabelClusters {
   private final int features;
   private final long seed;
 
-  /** The labels of the first part, then those of the next, and so on. */
+  /** The labels, part by part. */
   private final int[] order;
 
   private LabelClusters(Engine engine, SparseMatrix vectors, int features, long seed) {
@@ -100,7 +100,7 @@ final class LabelClusters {
       }
     }
 
-    /** Puts the sum into an array, scaled to length 1, and starts again. */
+    /** Puts the sum, scaled to length 1, into an array and resets it to zero. */
     void takeInto(int[] columns, float[] into, int begin) {
       Arrays.sort(touched, 0, size);
       double squares = 0;
@@ -204,7 +204,7 @@ final class LabelClusters {
     int count = end - begin;
     SplittableRandom random = new SplittableRandom(seed + 31L * begin + end);
     add(order[begin + random.nextInt(count)], 1, difference);
-    // Two labels of one group would divide the labels of other groups by chance.
+    // Two labels of one cluster would divide the labels of other groups by chance.
     add(leastLike(begin, end, difference), -1, difference);
     long[] keys = new long[count];
     int[] halves = new int[count];

@@ -22,7 +22,7 @@ final class LabelWeights {
   /** The chunk on the way to the label, by level. */
   private final int[] chunks;
 
-  /** The output of that chunk that leads to the label, or is it, by level. */
+  /** The output of that chunk that is the label or leads to it, by level. */
   private final int[] columns;
 
   private final double[] slopes;

@@ -4,8 +4,8 @@ package org.blocksparse.linear;
 import java.util.List;
 
 /**
- * Why a {@link LinearLabelTree} gives a label its probability, as a sum over the features of the
- * row.
+ * Explains the probability that a {@link LinearLabelTree} gives a label, as a sum over the features
+ * of the row.
  *
  * <pre>{@code
  * log probability = constant + sum over terms of value * weight
@@ -31,7 +31,7 @@ public record LinearExplanation(
    * @param feature its number
    * @param value its value in the row, weighted by TF-IDF if the tree {@linkplain
    *     LinearLabelTree#countsFeatures counts features}
-   * @param weight of a value of 1, for the label and the clusters above it
+   * @param weight the weight of a value of 1, for the label and the clusters above it
    */
   public record Term(int feature, double value, double weight) {
     /**

@@ -104,7 +104,7 @@ public final class LinearLabelTreeBuilder {
    * such as the parts of its words.
    *
    * @param groups the group of each feature, from 0 on
-   * @param lengths of each group, finite and positive; 1 to 127
+   * @param lengths the lengths of each group, finite and positive; 1 to 127
    * @throws IllegalArgumentException if there is not a group for each feature or not a length for
    *     each group, or if a length is not positive and finite
    */

@@ -100,7 +100,7 @@ public final class LinearLabelTreeParts {
   /**
    * Returns the trained tree.
    *
-   * @param solutions of all outputs of all parts, in any order
+   * @param solutions the solutions of all outputs of all parts, in any order
    * @throws IllegalArgumentException if the solution of an output is missing, comes twice, is of
    *     another training, or is damaged so that this shows
    * @throws IllegalStateException if there are more than 2<sup>31</sup> - 9 weights

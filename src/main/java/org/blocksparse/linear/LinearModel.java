@@ -159,7 +159,7 @@ record LinearModel(
   /**
    * The weights of a chunk while a model is made: a row for each feature, ascending.
    *
-   * @param starts of each row its first entry, and the number of entries
+   * @param starts the first entry of each row, with the number of its entries
    */
   @SuppressWarnings("ArrayRecordComponent")
   record ChunkWeights(int[] features, int[] starts, byte[] columns, float[] weights) {}

@@ -38,7 +38,7 @@ final class LinearModelFile {
   /**
    * Adds all tensors of a tree to a file, and its memory to a lease.
    *
-   * @param prefix of the names of the tensors
+   * @param prefix the prefix of the names of the tensors
    */
   static void add(String prefix, LinearModel model, WeightsFile file, StorageLease lease) {
     model.lease(lease);
@@ -108,7 +108,7 @@ final class LinearModelFile {
     }
   }
 
-  /** The loading of one file. */
+  /** The state of loading one file. */
   private record Loading(
       SafeTensorsReader reader, LoadSettings settings, List<Storage> made, String prefix) {
     SparseChunksFile.Content<LinearModel> load() throws IOException {

@@ -40,7 +40,7 @@ final class LinearTraining {
   static final int HELD_OUT = 10;
 
   /**
-   * The number of held-out rows up to which, if rows are few, further ones are held out from other
+   * The number of held-out rows that is enough: below it, further rows are held out from other
    * models.
    */
   private static final int ENOUGH_HELD_OUT = 1000;
@@ -49,7 +49,7 @@ final class LinearTraining {
   private static final int CALIBRATED = 8;
 
   /**
-   * The least outputs for calibration: margins depend on the frequency of an output, so a few do
+   * The least outputs for calibration: margins depend on the frequency of an output, so fewer do
    * not represent all.
    */
   private static final int FEW_CALIBRATED = 32;
@@ -58,11 +58,11 @@ final class LinearTraining {
   private static final int PASSES = 16;
 
   /**
-   * Options.
+   * The options of a training.
    *
-   * @param clusterSize labels of a cluster, at most; in [2, 256]
-   * @param cost of an error of a row of weight 1, positive
-   * @param threshold weights nearer to 0 are left out
+   * @param clusterSize the most labels of a cluster, in [2, 256]
+   * @param cost the cost of an error of a row of weight 1, positive
+   * @param threshold the magnitude below which weights are left out
    * @param counted the groups of features where rows have no values, and are weighted by {@link
    *     TfIdf}; else null
    */
@@ -121,7 +121,7 @@ final class LinearTraining {
   /**
    * Trains a tree. Operands were checked and are leased.
    *
-   * @param rowWeights of the rows, not negative, or null: 1 each
+   * @param rowWeights the weights of the rows, not negative; null if all are 1
    * @param progress called on the threads that work, one at a time, with units of work
    */
   public LinearTraining(
@@ -172,7 +172,7 @@ final class LinearTraining {
    * for its rows. Operands were checked and are leased.
    *
    * @param features rows that are weighted already, if the model weighs them
-   * @param old of float32
+   * @param old the model to extend, of float32
    * @param labelCount no less than the model has
    * @throws IllegalArgumentException if there is no room for so many labels
    * @throws IllegalStateException if a mapped file that the model is from is damaged

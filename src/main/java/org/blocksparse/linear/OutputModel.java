@@ -4,8 +4,9 @@ package org.blocksparse.linear;
 /**
  * The model of an output of a chunk.
  *
- * @param features that have weights, ascending
- * @param samples margins of held-out rows, by a model that was not trained on them; null for most
+ * @param features the features that have weights, ascending
+ * @param samples the margins of held-out rows, by a model that was not trained on them; null for
+ *     most
  * @param excess see {@link DualCoordinateDescent#train}
  */
 @SuppressWarnings("ArrayRecordComponent")

@@ -28,7 +28,7 @@ final class SparseChunksFile {
    *
    * @param kind the layer in events
    * @param layer its name in the metadata
-   * @param prefix of the names of its tensors
+   * @param prefix the prefix of the names of its tensors
    */
   record Format(String kind, String layer, String prefix) {
     /** Returns a prefix; that of the layer's own file if it is empty. */
@@ -65,7 +65,7 @@ final class SparseChunksFile {
   private static final String CHUNKS = "chunks";
   private static final String SIZES = "sizes";
 
-  /** The name of the begins of rows, which older files have instead of sizes. */
+  /** The name of the tensor of row starts, which older files have instead of sizes. */
   private static final String STARTS = "starts";
 
   private static final String COLUMNS = "columns";
@@ -81,7 +81,7 @@ final class SparseChunksFile {
   private final TensorEntry columns;
   private final TensorEntry chunkOf;
 
-  /** The starts in older files. */
+  /** The sizes of rows, or their starts in older files. */
   private final TensorEntry sizesOrStarts;
 
   private final TensorEntry begins;
@@ -191,7 +191,7 @@ final class SparseChunksFile {
    *
    * @param chunks how many there are
    * @param size the number of outputs of a chunk
-   * @param biases of the outputs
+   * @param biases the biases of the outputs
    */
   SparseChunks read(int chunks, IntUnaryOperator size, Storage biases) throws IOException {
     int rows = (int) chunkOf.size();

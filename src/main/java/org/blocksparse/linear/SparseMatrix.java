@@ -12,10 +12,10 @@ import org.blocksparse.internal.sparse.Bags;
  * are shared and must not be changed.
  *
  * @param columns the column of each entry
- * @param values of the entries; null: all are 1
+ * @param values the values of the entries; null if all are 1
  */
 record SparseMatrix(int[] offsets, int[] columns, float[] values) {
-  /** Receives what a row belongs to. */
+  /** Receives the numbers of what a row belongs to. */
   interface Sink {
     void take(int thing);
   }

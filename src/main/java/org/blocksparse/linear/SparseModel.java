@@ -15,7 +15,7 @@ import org.blocksparse.internal.weights.WeightType;
  * Sparse weights whose chunks are consecutive outputs.
  *
  * @param table the chunks as classes of outputs
- * @param tfIdf weighs rows, which count features; null: they are taken as they are
+ * @param tfIdf weighs rows that count features; null if rows are used unchanged
  */
 record SparseModel(SparseChunks weights, ClassTable table, TfIdf tfIdf) {
   static SparseModel of(SparseChunks weights, int outputs, TfIdf tfIdf) {

@@ -73,13 +73,13 @@ public final class SparseWeights extends SparseLayer<SparseTerm> {
     this.model = model;
   }
 
-  /** Weights with the default workers; see {@link #of(SparseRows, int, Workers)}. */
+  /** Returns weights with the default workers; see {@link #of(SparseRows, int, Workers)}. */
   public static SparseWeights of(SparseRows weights, int outputs) {
     return of(weights, outputs, Workers.common());
   }
 
   /**
-   * Weights of float32. The rows are copied.
+   * Returns weights of float32. The rows are copied.
    *
    * @param weights (features) rows: row f has the outputs with a weight for feature f, in any
    *     order. Without values, weights are 1. Weights of an output that is listed several times in
@@ -101,17 +101,20 @@ public final class SparseWeights extends SparseLayer<SparseTerm> {
     }
   }
 
-  /** Similarities with the default workers; see {@link #ofRows(SparseRows, int, Workers)}. */
+  /**
+   * Returns weights for similarities with the default workers; see {@link #ofRows(SparseRows, int,
+   * Workers)}.
+   */
   public static SparseWeights ofRows(SparseRows rows, int features) {
     return ofRows(rows, features, Workers.common());
   }
 
   /**
-   * Weights of float32 whose score of output r is the similarity of x and row r. Rows without
-   * values count features: a feature that occurs n times is listed n times. Such rows, and those of
-   * later searches, are weighted by TF-IDF, (1 + log count) (1 + log((1 + rows) / (1 + rows with
-   * the feature))), and scaled to length 1: the score is their cosine. Features that no row has are
-   * ignored. If the rows have values, the score is the product of the rows as they are.
+   * Returns weights of float32 whose score of output r is the similarity of x and row r. Rows
+   * without values count features: a feature that occurs n times is listed n times. Such rows, and
+   * those of later searches, are weighted by TF-IDF, (1 + log count) (1 + log((1 + rows) / (1 +
+   * rows with the feature))), and scaled to length 1: the score is their cosine. Features that no
+   * row has are ignored. If the rows have values, the score is the product of the rows as they are.
    *
    * @param rows at least one; the weights are a copy
    * @param features how many features there are

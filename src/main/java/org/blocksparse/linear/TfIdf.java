@@ -19,16 +19,16 @@ import org.blocksparse.internal.tensors.CsrRows;
  *
  * @param inverse the inverse document frequency of each feature; shared and not to be changed
  */
-@SuppressWarnings("ArrayRecordComponent") // nobody compares them
+@SuppressWarnings("ArrayRecordComponent") // never compared
 record TfIdf(float[] inverse, FeatureGroups groups) {
-  /** No inverse document frequency of 2^31 rows is larger; squares of these stay finite. */
+  /** A bound on the inverse document frequency for 2^31 rows; its square stays finite. */
   private static final float LARGEST = 64;
 
   private static final String TF_IDF = "tfidf";
 
   /**
-   * The weights of some rows of counts: 1 + log((1 + rows) / (1 + rows that have the feature)),
-   * which is finite for features that no row has.
+   * Returns the weights for some rows of counts: 1 + log((1 + rows) / (1 + rows that have the
+   * feature)), which is finite for features that no row has.
    */
   static TfIdf of(SparseMatrix counts, int features, FeatureGroups groups) {
     int[] rowsWith = new int[features];
@@ -109,12 +109,15 @@ record TfIdf(float[] inverse, FeatureGroups groups) {
     return SparseRows.of(rows.offsets(), rows.columns(), rows.values());
   }
 
-  /** Rows without values, which list a feature once for each time they have it, weighted. */
+  /**
+   * Returns the weighted form of rows without values, which list a feature once for each time they
+   * have it.
+   */
   public SparseMatrix weighted(Bags counts) {
     return weighted(SparseMatrix.of(counts, "x: the values of feature"));
   }
 
-  /** Rows of counts, weighted. */
+  /** Returns the weighted form of rows of counts. */
   SparseMatrix weighted(SparseMatrix counts) {
     float[] values = new float[counts.values().length];
     float[] lengths = groups.lengths();

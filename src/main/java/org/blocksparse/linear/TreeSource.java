@@ -74,7 +74,7 @@ record TreeSource(LinearModel model, Engine engine, Bags x) implements ScoreSour
       int count = 0;
       for (int q = 0; q < n; q++) {
         int below = tree.node(tree.outputBegins()[chunk] + q + 1);
-        // Most nodes cannot hold a result, which is found without an exponential.
+        // Most nodes cannot hold a result, as a bound without an exponential shows.
         if (!limit.excludes(below, score + calibration.bound(margins[q]))) {
           nodes[count] = below;
           scores[count++] = score + calibration.logProbability(margins[q]);

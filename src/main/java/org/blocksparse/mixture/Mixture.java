@@ -82,14 +82,14 @@ import org.blocksparse.ranking.Ranking;
 public final class Mixture implements AutoCloseable {
   static final String KIND = "mixture";
 
-  /** An estimate of the outputs above a threshold. */
+  /** The estimated number of outputs above a threshold. */
   private static final int LIKELY = 8;
 
   private final List<Scorer> scorers;
   private final float[] weights;
   private final boolean addsProbabilities;
 
-  /** Null: there is none. */
+  /** The calibration, or null. */
   private final ScoreCalibration calibration;
 
   private final Map<String, String> metadata;
@@ -212,7 +212,7 @@ public final class Mixture implements AutoCloseable {
   // ------------------------------------------------------------------------------------ fitting
 
   /**
-   * Rows that the scorers of a mixture have not been trained on.
+   * Some rows that the scorers of a mixture have not been trained on.
    *
    * @param like scores the rows: the mixture that is fitted; for a cross-validation, one that was
    *     trained without this fold
@@ -326,7 +326,7 @@ public final class Mixture implements AutoCloseable {
     SearchEvent event = Recorder.search();
     double[] offsets = offsets(x);
     float threshold = (float) calibration.leastScore(probability, offsets);
-    // One below, as sums are rounded.
+    // The next float below, as sums are rounded.
     float rounded = Math.nextDown(threshold);
     SearchResult found =
         search.search(x, filter, LIKELY, logAllowed -> Candidates.atLeast(rounded, logAllowed));
@@ -353,7 +353,7 @@ public final class Mixture implements AutoCloseable {
     return ranking("atLeastScore", found, event, null, Integer.MAX_VALUE, 0);
   }
 
-  /** The ranking of what was found; see {@link ScoreCalibration#calibrated}. */
+  /** Returns the ranking of the results of a search; see {@link ScoreCalibration#calibrated}. */
   private Ranking ranking(
       String query, SearchResult found, SearchEvent event, double[] offsets, int k, double least) {
     if (event != null) {
@@ -379,8 +379,8 @@ public final class Mixture implements AutoCloseable {
    * org.blocksparse.linear.LinearLabelTree}, {@link org.blocksparse.linear.SparseWeights} or {@link
    * NearestExamples}; or the {@link org.blocksparse.bag.EmbeddingBag} of a layer.
    *
-   * @param name of the scorer
-   * @param type of what is asked for
+   * @param name the name of the scorer
+   * @param type the type of the result
    * @throws IllegalArgumentException if no scorer of this name has one of this type
    */
   public <T> T scorer(String name, Class<T> type) {
@@ -454,7 +454,7 @@ public final class Mixture implements AutoCloseable {
    * Loads a mixture. It is safe to load untrusted files.
    *
    * @throws FileFormatException if the file does not hold a mixture; it names the tensor
-   * @throws IOException if the file cannot be read, or is replaced all the time
+   * @throws IOException if the file cannot be read, or is replaced again and again
    */
   public static Mixture load(Path file, LoadOptions options) throws IOException {
     return MixtureFile.load(requireNonNull(file, "file"), requireNonNull(options, "options"));

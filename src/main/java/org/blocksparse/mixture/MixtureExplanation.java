@@ -5,10 +5,10 @@ import java.util.List;
 import org.blocksparse.linear.LinearExplanation.Term;
 
 /**
- * Why a {@link Mixture} gives an output its score, before calibration: the sum of the shares of its
- * scorers.
+ * Explains the score, before calibration, that a {@link Mixture} gives an output: the sum of the
+ * shares of its scorers.
  *
- * @param output by number
+ * @param output the number of the output
  * @param label its name; null if it has none
  * @param score the sum of the shares
  * @param shares one for each scorer, in their order
@@ -20,8 +20,8 @@ public record MixtureExplanation(int output, String label, double score, List<Sh
    * adds these}.
    *
    * @param scorer its name
-   * @param weight of its score
-   * @param score of the output
+   * @param weight the weight of its score
+   * @param score its score of the output
    * @param constant the score for a row without features
    * @param terms the features behind the score, the largest contribution first. Those of sparse
    *     weights and of a {@linkplain org.blocksparse.linear.LinearExplanation tree} add up to the

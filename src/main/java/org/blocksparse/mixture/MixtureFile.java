@@ -93,12 +93,12 @@ record MixtureFile(
     return "sparse." + name + ".";
   }
 
-  /** The first layer can be loaded by itself. */
+  /** Returns the prefix of a layer's tensors: the first layer can be loaded on its own. */
   static String layerPrefix(String name, int layersBefore) {
     return layersBefore == 0 ? "" : "layer." + name + ".";
   }
 
-  /** The first tree can be loaded by itself. */
+  /** Returns the prefix of a tree's tensors: the first tree can be loaded on its own. */
   static String treePrefix(String name, int treesBefore) {
     return treesBefore == 0 ? "" : "tree." + name + ".";
   }

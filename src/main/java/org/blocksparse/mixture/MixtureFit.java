@@ -27,7 +27,7 @@ import org.blocksparse.ranking.Ranking;
  * of the answers of all. The regressions take time linear in the samples.
  */
 final class MixtureFit {
-  /** The answers of each scorer to a row that become samples. */
+  /** The number of each scorer's best outputs for a row that become samples. */
   private static final int FIRST_ANSWERS = 20;
 
   /** The relative deviation that rounding gives to scores that are all the same. */
@@ -37,7 +37,7 @@ final class MixtureFit {
   private final int scorers;
   private final LogisticRegression samples;
 
-  /** The number of samples after each row. */
+  /** The number of samples up to the end of each row. */
   private final List<Integer> ends = new ArrayList<>();
 
   /** The number of outputs of each row to which sparse weights give score 0, where that matters. */
@@ -118,7 +118,7 @@ final class MixtureFit {
     }
   }
 
-  /** Puts the scores of a scorer into those of all. */
+  /** Puts the scores of a scorer into those of all scorers. */
   private void put(
       MixtureSearch search, int scorer, Ranking ranking, List<int[]> answers, double[][] all) {
     for (int row = 0; row < all.length; row++) {
@@ -137,7 +137,7 @@ final class MixtureFit {
    * Returns the number of outputs of a row that all sparse weights give score 0: they compete with
    * the answers if fewer than two of these have no negative score.
    *
-   * @param scores of the answers of the row
+   * @param scores the scores of the answers of the row
    */
   private int leftOut(
       MixtureSearch search, List<SparseRows> x, int row, List<Ranking> first, double[] scores) {
@@ -240,8 +240,8 @@ final class MixtureFit {
   /**
    * The spread of a scorer's scores.
    *
-   * @param min of the finite scores
-   * @param max of the finite scores
+   * @param min the least finite score
+   * @param max the largest finite score
    * @param unit the standard deviation; the size of scores that are all the same
    */
   private record Spread(double min, double max, double mean, double unit) {
@@ -276,7 +276,7 @@ final class MixtureFit {
     return found[worst] < 0 ? worst : -1;
   }
 
-  /** Weights and then the intercept; 0 for scorers that are not used. */
+  /** Returns the weights, followed by the intercept; 0 for scorers that are not used. */
   private double[] fit(LogisticRegression standard, boolean[] uses) {
     double[] start = new double[scorers + 1];
     for (int scorer = 0; scorer < scorers; scorer++) {

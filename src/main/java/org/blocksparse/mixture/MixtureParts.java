@@ -22,9 +22,9 @@ final class MixtureParts {
   private int trees;
 
   /**
-   * No parts yet.
+   * Starts without parts.
    *
-   * @param labels of the file; null: there are none
+   * @param labels the labels of the file, or null
    */
   MixtureParts(Labels labels) {
     this.labels = labels;
@@ -65,7 +65,7 @@ final class MixtureParts {
     }
   }
 
-  /** Sparse weights with their own names, if these are not those of the mixture. */
+  /** Returns sparse weights with their own names, unless these are the mixture's. */
   private static SaveSettings.Part part(SparseWeights weights, String prefix, Labels ofMixture) {
     Labels own = weights.hasLabels() ? weights.labels() : null;
     boolean isOfMixture = own != null && own.equals(ofMixture);

@@ -25,14 +25,14 @@ import org.blocksparse.ranking.Ranking;
 
 /** Searches the sums of scorers. */
 final class MixtureSearch {
-  /** The maximum of outputs of a scorer that are computed before the leader opens its classes. */
+  /** The most outputs of a scorer that are computed before the leader opens its classes. */
   private static final int MOST_FIRST = 64;
 
   private final List<Scorer> scorers;
   private final float[] weights;
   private final boolean addsProbabilities;
 
-  /** The chunks of sparse weights for as many outputs as there were at the last search. */
+  /** The chunks of sparse weights for the number of outputs at the last search. */
   private volatile ClassTable chunks;
 
   MixtureSearch(List<Scorer> scorers, float[] weights, boolean addsProbabilities) {
@@ -78,9 +78,9 @@ final class MixtureSearch {
   // ------------------------------------------------------------------------------------- search
 
   /**
-   * Searches.
+   * Searches for the highest sums.
    *
-   * @param wanted an estimate of the outputs that are found
+   * @param wanted the estimated number of outputs that are found
    */
   SearchResult search(List<SparseRows> x, Filter filter, int wanted, Candidates.Maker candidates) {
     int batch = requireRows(x);

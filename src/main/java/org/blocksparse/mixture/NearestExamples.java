@@ -33,14 +33,14 @@ import org.blocksparse.ranking.Ranking;
  *
  * @param examples the score of each example, such as the {@linkplain SparseWeights#ofRows
  *     similarity} of the row to it
- * @param outputs whose features are the examples, with the weights of their outputs
+ * @param outputs the weights whose features are the examples, with the weights of their outputs
  * @param k how many examples count
  */
 public record NearestExamples(SparseWeights examples, SparseWeights outputs, int k) {
   static final int MOST_K = 1_000_000;
 
   /**
-   * Nearest examples; a mixture that has them closes both weights.
+   * Creates nearest examples; a mixture that has them closes both weights.
    *
    * @throws IllegalArgumentException if the outputs have another number of features than there are
    *     examples, or {@linkplain SparseWeights#countsFeatures count} them; or unless k is in [1,
@@ -68,7 +68,7 @@ public record NearestExamples(SparseWeights examples, SparseWeights outputs, int
   /**
    * Returns the nearest examples of each row, with the squares of their scores.
    *
-   * @param name of x, for messages
+   * @param name the name of x, for messages
    * @param undefined gets the rows that have none, since a score is NaN, beside those that it has
    */
   SparseRows rows(SparseRows x, String name, BitSet undefined) {

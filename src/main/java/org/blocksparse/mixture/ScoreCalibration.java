@@ -31,39 +31,44 @@ public final class ScoreCalibration {
   /** The bound on numbers in a file keeps sums and differences finite. */
   static final float LARGEST = 1e6f;
 
-  /** The maximum; a fit makes {@link #KNOTS} + {@link #PARTS} + 1 and {@link #HALVINGS}. */
+  /**
+   * The most knots of a calibration; a fit makes {@link #KNOTS} + {@link #PARTS} + 1 and {@link
+   * #HALVINGS}.
+   */
   static final int MOST_KNOTS = 1000;
 
-  /** Knots have as many right samples each, as far as possible. */
+  /** The knots of a fit, with equal numbers of right samples as far as possible. */
   private static final int KNOTS = 24;
 
-  /** The log odds that a score may be above the mean of its knot, if that has enough samples. */
+  /** The most log odds of a score above the mean of its knot, if that has enough samples. */
   private static final double WIDEST = 0.5;
 
-  /** A knot that ends because of that has at least this part of the samples. */
+  /** A knot that ends at {@link #WIDEST} has at least one of this many parts of the samples. */
   private static final int PARTS = 200;
 
   private static final int FEWEST_OF_A_KNOT = 20;
 
-  /** Log odds that a fit falls by below its first knot, until the slope is 1 again. */
+  /** The fall of a fit's log odds below its first knot, until the slope is 1 again. */
   private static final double DEEPEST = 1e4;
 
-  /** Knots of {@link #fallingToZero}, each with half of the score and of the odds of the next. */
+  /**
+   * The knots of {@link #fallingToZero}, each with half of the score and of the odds of the next.
+   */
   private static final int HALVINGS = 24;
 
-  /** Scores of the first knot from which on it is halved. */
+  /** The least score of the first knot for which it is halved. */
   private static final float SMALLEST = 1e-20f;
 
-  /** Log odds from which on, and a little below, a log probability is 0 as a float. */
+  /** The log odds from which on, and from a little below, a log probability is 0 as a float. */
   private static final double SURE = 100;
 
-  /** More than what log odds are rounded by, relatively. */
+  /** A bound on the relative rounding error of log odds. */
   private static final double ROUNDING = 1e-5;
 
   private final float[] scores;
   private final float[] logOdds;
 
-  /** Null: there is no second step. */
+  /** The second step, or null. */
   private final TopTwoCalibration topTwo;
 
   private ScoreCalibration(float[] scores, float[] logOdds, TopTwoCalibration topTwo) {
@@ -75,8 +80,8 @@ public final class ScoreCalibration {
   /**
    * Returns a calibration by knots.
    *
-   * @param scores of 1 to 1000 knots, strictly ascending
-   * @param logOdds of the knots, ascending, not necessarily strictly
+   * @param scores the scores of 1 to 1000 knots, strictly ascending
+   * @param logOdds the log odds of the knots, ascending, not necessarily strictly
    * @throws IllegalArgumentException if numbers are not in order, or beyond 1e6, or not as many
    */
   public static ScoreCalibration of(float[] scores, float[] logOdds) {
@@ -114,7 +119,7 @@ public final class ScoreCalibration {
     return new ScoreCalibration(scores, logOdds, step);
   }
 
-  /** The scores of the knots, and then their log odds. */
+  /** Returns the scores of the knots, followed by their log odds. */
   float[] knots() {
     float[] both = Arrays.copyOf(scores, 2 * scores.length);
     System.arraycopy(logOdds, 0, both, scores.length, scores.length);
@@ -163,7 +168,7 @@ public final class ScoreCalibration {
     return leastScore(least);
   }
 
-  /** Returns a score that no output is below that has at least some log odds by the knots. */
+  /** Returns a lower bound of the scores of outputs with at least some log odds by the knots. */
   double leastScore(double odds) {
     double least = odds == Double.POSITIVE_INFINITY ? SURE : odds - ROUNDING * (1 + Math.abs(odds));
     if (least <= logOdds[0]) {
@@ -171,7 +176,7 @@ public final class ScoreCalibration {
     }
     for (int knot = 1; knot < scores.length; knot++) {
       if (least <= logOdds[knot]) {
-        return scores[knot - 1]; // rather than a place between two, which is rounded
+        return scores[knot - 1]; // not interpolated, which would be rounded
       }
     }
     return Double.POSITIVE_INFINITY;
@@ -302,7 +307,7 @@ public final class ScoreCalibration {
     Deque<Bin> bins = new ArrayDeque<>();
     Bin next = new Bin(0, 0, 0);
     for (double[] sample : sorted) {
-      // Rare outputs have low scores, few of them right: they share no knot with others.
+      // Rare outputs have low scores, of which few are right: they share no knot with others.
       if (next.count >= fewest && sample[0] - next.score() > WIDEST * unit) {
         add(next, bins);
         next = new Bin(0, 0, 0);
@@ -359,7 +364,7 @@ public final class ScoreCalibration {
     return knots;
   }
 
-  /** Samples of similar scores. */
+  /** A group of samples with similar scores. */
   private record Bin(double count, double right, double scores) {
     Bin plus(Bin that) {
       return new Bin(count + that.count, right + that.right, scores + that.scores);

@@ -10,7 +10,7 @@ import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
 
-/** A scorer of a mixture: whatever scores outputs by rows of features. */
+/** A scorer of a mixture: it scores outputs by rows of features. */
 interface Scorer extends AutoCloseable {
   String name();
 
@@ -61,8 +61,8 @@ interface Scorer extends AutoCloseable {
   /**
    * Explains its score of an output.
    *
-   * @param row one, with its name for messages
-   * @param weight of its score
+   * @param row the row, with its name for messages
+   * @param weight the weight of its score
    * @param addsProbabilities whether probabilities are added, rather than their logarithms
    */
   Share share(

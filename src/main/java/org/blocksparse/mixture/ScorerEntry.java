@@ -11,7 +11,7 @@ import org.blocksparse.internal.files.ModelNames;
 /**
  * A scorer in the metadata of a mixture: {@code kind:name}, or {@code nearest:k:name}.
  *
- * @param k how many examples count; 0: it has none
+ * @param k the number of nearest examples; 0 for other scorers
  */
 record ScorerEntry(Kind kind, int k, String name) {
   /** The kinds of scorers; their words are the names in lower case. */
@@ -32,7 +32,7 @@ record ScorerEntry(Kind kind, int k, String name) {
   /**
    * Parses an entry.
    *
-   * @throws MalformedException if it is wrong
+   * @throws MalformedException if it is invalid
    */
   static ScorerEntry parse(String text) throws MalformedException {
     Matcher parts = TEXT.matcher(text);

@@ -25,7 +25,7 @@ import org.blocksparse.ranking.Ranking;
 
 /** The scores of one call that are added. Each scorer adds its own, in their order. */
 final class Sum implements AutoCloseable {
-  /** The memory that is read until this is closed. */
+  /** The lease of the memory that is read until this is closed. */
   final OperandLease lease = new OperandLease();
 
   /** The rows that have no scores. */
@@ -71,8 +71,8 @@ final class Sum implements AutoCloseable {
   /**
    * Searches for the highest sums; the filter is leased.
    *
-   * @param chunks of all outputs, for sums of sparse scores only
-   * @param wanted an estimate of the outputs that are found
+   * @param chunks the chunks of all outputs, for sums of sparse scores only
+   * @param wanted the estimated number of outputs that are found
    */
   SearchResult search(
       int batch, ClassTable chunks, OutputFilter filter, int wanted, Candidates.Maker candidates) {
@@ -86,7 +86,7 @@ final class Sum implements AutoCloseable {
   /**
    * Returns the k best outputs of each row by sparse weights alone.
    *
-   * @param name of the rows, for messages
+   * @param name the name of the rows, for messages
    */
   static Ranking topK(SparseWeights weights, SparseRows x, String name, int k, Filter filter) {
     try (OperandLease lease = new OperandLease()) {

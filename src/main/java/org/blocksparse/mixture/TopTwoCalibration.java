@@ -9,14 +9,16 @@ import org.blocksparse.internal.search.LogisticRegression;
 
 /**
  * Calibrates the probabilities of a row by its two most probable outputs: where the first is far
- * ahead of the second, both mean something else than where they compete. The log odds of an output
- * become {@code slope * its own + first * those of the first + second * those of the second +
- * intercept}, so the order of the outputs of a row stays.
+ * ahead of the second, their scores mean something else than where they compete. The log odds of an
+ * output become {@code slope * its own + first * those of the first + second * those of the second
+ * + intercept}, so the order of the outputs of a row stays.
  *
  * @param slope positive
  */
 record TopTwoCalibration(double slope, double first, double second, double intercept) {
-  /** Log odds of the first two outputs are bounded: those of a probability of 1 are infinite. */
+  /**
+   * The bound on the log odds of the first two outputs: those of a probability of 1 are infinite.
+   */
   private static final double LARGEST_ODDS = 16;
 
   private static final double SMALLEST_SLOPE = 0.01;
@@ -38,7 +40,7 @@ record TopTwoCalibration(double slope, double first, double second, double inter
    * Returns the number that is added to each output of a row.
    *
    * @param row the log probabilities of outputs of the row, among them the two best
-   * @param others those of outputs that the row leaves out, which may be better
+   * @param others the log odds of outputs that the row leaves out, which may be better
    */
   double offset(double[] row, double[] others) {
     double[] two = topTwo(row, others);
@@ -59,7 +61,7 @@ record TopTwoCalibration(double slope, double first, double second, double inter
     return (float) LogOdds.logProbability(slope * odds(before) + offset);
   }
 
-  /** Log odds of before that no output with some log odds is below. */
+  /** Returns a lower bound of the log odds before calibration, given those after it. */
   double least(double odds, double offset) {
     double before = (Math.min(LARGEST_ODDS, odds) - offset) / slope;
     return before - 1e-4 * (1 + Math.abs(before)); // as probabilities are rounded
@@ -69,7 +71,7 @@ record TopTwoCalibration(double slope, double first, double second, double inter
    * Returns the likeliest one for rows; null if there is none.
    *
    * @param rows the log probabilities of the outputs of each row
-   * @param others those of outputs that each row leaves out
+   * @param others the log odds of outputs that each row leaves out
    * @param right for each of the rows' outputs, whether the row has it
    */
   static TopTwoCalibration fitOrNull(double[][] rows, double[][] others, boolean[][] right) {
@@ -123,7 +125,7 @@ record TopTwoCalibration(double slope, double first, double second, double inter
   /**
    * Decodes a text.
    *
-   * @throws IllegalArgumentException if it is not one of these
+   * @throws IllegalArgumentException if it is not an encoded calibration
    */
   static TopTwoCalibration decode(String text) {
     double[] numbers = Arrays.stream(text.split(" ", 5)).mapToDouble(Double::parseDouble).toArray();

@@ -17,7 +17,7 @@ import org.blocksparse.mixture.MixtureExplanation.Share;
 
 /** The share of a scorer of the vectors of a bag: the terms are differences of scores. */
 final class VectorShare {
-  /** Features of a row that are explained together. */
+  /** The most features of a row that are explained together. */
   private static final int MOST_FEATURES_AT_ONCE = 256;
 
   private VectorShare() {}
@@ -67,11 +67,11 @@ final class VectorShare {
 
   /**
    * Replaces the vector of each feature by that of a row without it: the sum of the features before
-   * it and of those after it. In a difference to the sum of all, a large one leaves nothing of the
-   * others.
+   * it and of those after it. A difference to the sum of all would lose small vectors beside a
+   * large one.
    *
-   * @param entries of each feature: how many, and the sum of their values
-   * @param count of the entries of all features
+   * @param entries for each feature, their number and the sum of their values
+   * @param count the number of entries of all features
    */
   private static void leaveOut(
       List<double[]> entries, int count, EmbeddingBag.Mode mode, float[] vectors) {

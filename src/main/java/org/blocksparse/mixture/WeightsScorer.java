@@ -16,9 +16,10 @@ import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
 
 /**
- * Sums of sparse weights.
+ * The scores by sparse weights.
  *
- * @param nearest has the weights, and makes their rows; null: these are the rows of the scorer
+ * @param nearest the nearest examples that make the rows of the weights; null if these are the
+ *     scorer's rows
  */
 record WeightsScorer(String name, SparseWeights weights, NearestExamples nearest)
     implements Scorer {

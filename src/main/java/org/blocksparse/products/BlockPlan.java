@@ -96,8 +96,8 @@ import org.blocksparse.internal.weights.RowFormat;
  */
 public final class BlockPlan implements AutoCloseable {
   /**
-   * A schedule stores two ints per pair: 2^29 pairs fill half of the largest Java array, and leave
-   * the other half for the rest of the schedule.
+   * The most pairs of a plan. A schedule stores two ints per pair: 2^29 pairs fill half of the
+   * largest Java array, and leave the other half for the rest of the schedule.
    */
   private static final int MAX_PAIRS = 1 << 29;
 
@@ -192,7 +192,7 @@ public final class BlockPlan implements AutoCloseable {
 
   /**
    * The bits of inputs of forward products; {@link RowFormat#ANY_BITS}: those that the type of W
-   * asks for.
+   * requires.
    */
   private final int inputBits;
 
@@ -350,8 +350,9 @@ public final class BlockPlan implements AutoCloseable {
   }
 
   /**
-   * A sample without input blocks still counts pairs, because its outputs are written. So does a
-   * sample without output blocks, because the gradients of its inputs are written.
+   * Returns the number of pairs. A sample without input blocks still has pairs, because its outputs
+   * are written. So does a sample without output blocks, because the gradients of its inputs are
+   * written.
    */
   private static long pairs(int[] inputBegins, int[] outputBegins) {
     long pairs = 0;

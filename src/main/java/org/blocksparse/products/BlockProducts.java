@@ -27,7 +27,7 @@ import org.blocksparse.internal.weights.RowFormat;
 /**
  * The products of {@link SparseBlockDot} and {@link SparseBlockGemv} that read W, checked and run.
  *
- * @param blocks W as the kernels see it
+ * @param blocks W in the form for the kernels
  */
 record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
   private static final String INPUT = "(batch, iWin, iSize)";
@@ -62,7 +62,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
     plan.outputs().require("o", o, OUTPUT, oSize());
   }
 
-  /** W has a type that is multiplied by inputs of the plan's bits. */
+  /** Requires that W has a type that is multiplied by inputs of the plan's bits. */
   private void requireRounding() {
     if (format() == null) {
       throw new IllegalArgumentException(
@@ -113,7 +113,10 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
     }
   }
 
-  /** A tensor that is written shares no memory with W and another input; that may be null. */
+  /**
+   * Requires that a tensor that is written shares no memory with W and another input, which may be
+   * null.
+   */
   private void requireApart(String outName, FloatTensor out, String inName, FloatTensor in) {
     Check.noOverlap(outName, out, "W", blocks.storage());
     if (in != null) {
@@ -190,7 +193,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
         gradH -> gradH(gradOut, GradientOptions.overwrite(), gradH));
   }
 
-  /** The gradient with respect to h, or to what h was made of. */
+  /** Computes the gradient with respect to h, or to the input of its activation. */
   void gradH(FloatTensor gradOut, GradientOptions options, FloatTensor gradient) {
     if (blocks.type().isPacked()) {
       throw new IllegalArgumentException(
@@ -276,7 +279,7 @@ record BlockProducts(BlockMatrix W, Blocks blocks, BlockPlan plan) {
     }
   }
 
-  /** A gradient that is written shares no memory with what it is made of. */
+  /** Requires that a gradient that is written shares no memory with its inputs. */
   private void requireApart(
       String name, FloatTensor gradient, FloatTensor gradOut, GradientOptions options) {
     requireApart(name, gradient, "gradOut", gradOut);

@@ -78,7 +78,7 @@ public final class Epilogue {
     this.accumulate = accumulate;
   }
 
-  /** No operation: only the product. */
+  /** Returns an epilogue without operations. */
   public static Epilogue none() {
     return NONE;
   }
@@ -215,7 +215,7 @@ public final class Epilogue {
     }
   }
 
-  /** The tensor to write the input of the activation to, or null. */
+  /** Returns the tensor to write the input of the activation to, or null. */
   FloatTensor z() {
     return z;
   }
@@ -229,7 +229,10 @@ public final class Epilogue {
     return bias == null ? null : KernelOperands.rows(bias);
   }
 
-  /** Memory for the factors of the input bias if the caller gave none, else null. */
+  /**
+   * Borrows memory for the factors of the input bias if the caller gave none; otherwise returns
+   * null.
+   */
   Scratch borrowOnes(BlockPlan plan) {
     if (inputBias == null || inputGate != null) {
       return null;
@@ -263,7 +266,7 @@ public final class Epilogue {
     return new BlockProduct(forward, new Rows(factors, plan.inputRows(), 1), blocks, sums);
   }
 
-  /** Memory for the sums if they do not fit into the output, else null. */
+  /** Borrows memory for the sums if they do not fit into the output; otherwise returns null. */
   Scratch borrowSums(BlockPlan plan, long oSize) {
     return activation != null && activation.isGated() && z == null
         ? Scratch.borrow(Math.multiplyExact(plan.outputRows(), oSize))

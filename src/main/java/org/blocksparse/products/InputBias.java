@@ -62,10 +62,10 @@ public final class InputBias {
   }
 
   /**
-   * The gradient with respect to the bias, written or added to {@code gradBias}, by the options.
-   * Only rows of blocks that a sample selects are touched. Added to the bias itself with a negative
-   * factor, this is a step of gradient descent. If the gradient is added, an infinite element
-   * becomes NaN.
+   * Computes the gradient with respect to the bias and writes it or adds it to {@code gradBias}, by
+   * the options. Only rows of blocks that a sample selects are touched. Added to the bias itself
+   * with a negative factor, this is a step of gradient descent. If the gradient is added, an
+   * infinite element becomes NaN.
    *
    * @throws IllegalArgumentException also if the options have an activation or a gate
    */
@@ -144,7 +144,7 @@ public final class InputBias {
   }
 
   /**
-   * One training step, as {@link SparseBlockDot#stepW}: it updates the row of each block that a
+   * Makes a training step, as {@link SparseBlockDot#stepW}: updates the row of each block that a
    * sample selects. Biases do not decay.
    *
    * @param bias a tensor that the state was created for

@@ -9,7 +9,7 @@ import org.blocksparse.internal.tensors.Check;
  * The rows of one side of a plan, one for each block that a sample selects: those of h, of the
  * output, or of their gradients.
  *
- * @param side what the blocks are selected by if each sample selects its own number
+ * @param side the index tensor that selects the blocks if each sample selects its own number
  * @param batch the number of samples
  * @param window the number of rows of each sample, or {@link #RAGGED}
  * @param count the number of all rows
@@ -32,9 +32,9 @@ record SelectedRows(String side, int batch, int window, int count) {
   }
 
   /**
-   * A tensor has the shape of these rows, of {@code size} elements each.
+   * Requires that a tensor has the shape of these rows, of {@code size} elements each.
    *
-   * @param words what its dimensions are called where samples have as many rows: "(batch, iWin,
+   * @param words the names of its dimensions where samples have equally many rows: "(batch, iWin,
    *     iSize)", for instance
    */
   void require(String name, FloatTensor tensor, String words, long size) {
@@ -46,7 +46,10 @@ record SelectedRows(String side, int batch, int window, int count) {
     return isRagged() ? Shape.of(count) : Shape.of(batch, window);
   }
 
-  /** A tensor has one element for each of these rows; words as for rows, without the size. */
+  /**
+   * Requires that a tensor has one element for each of these rows; words as for rows, without the
+   * size.
+   */
   void requireElements(String name, FloatTensor tensor, String words) {
     if (isRagged()) {
       Check.shape(name, tensor, "(entries of " + side + ")", count);
@@ -55,7 +58,7 @@ record SelectedRows(String side, int batch, int window, int count) {
     }
   }
 
-  /** A tensor has the shape of these rows, of any size, which is returned. */
+  /** Requires that a tensor has the shape of these rows, of any size. Returns the size. */
   long requireAnySize(String name, FloatTensor tensor, String words) {
     int rank = isRagged() ? 2 : 3;
     Check.rank(name, tensor, wordsOf(words), rank);

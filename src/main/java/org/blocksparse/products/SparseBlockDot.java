@@ -137,9 +137,9 @@ public final class SparseBlockDot {
   }
 
   /**
-   * The gradient with respect to h, by the options: written or added to {@code gradH}, or continued
-   * in the same pass to the z of {@code h = gate * f(z)}. Results are bitwise equal to {@link
-   * #gradH(BlockMatrix, FloatTensor, BlockPlan)} followed by {@link
+   * Computes the gradient with respect to h, by the options: writes it or adds it to {@code gradH},
+   * or continues in the same pass to the z of {@code h = gate * f(z)}. Results are bitwise equal to
+   * {@link #gradH(BlockMatrix, FloatTensor, BlockPlan)} followed by {@link
    * org.blocksparse.Activation#gradient}.
    *
    * <p>The call needs temporary memory for the gradient of h in two cases: if it is added to gradH
@@ -172,10 +172,11 @@ public final class SparseBlockDot {
   }
 
   /**
-   * The gradient with respect to W, written or added to {@code gradW}, by the options. Only blocks
-   * that a sample selects are touched. To reuse the tensor, call {@link #clearGradW} with the
-   * previous plan: it sets the touched blocks to zero, at a cost that does not depend on the size
-   * of the tensor. Added to W itself with a negative factor, this is a step of gradient descent.
+   * Computes the gradient with respect to W and writes it or adds it to {@code gradW}, by the
+   * options. Only blocks that a sample selects are touched. To reuse the tensor, call {@link
+   * #clearGradW} with the previous plan: it sets the touched blocks to zero, at a cost that does
+   * not depend on the size of the tensor. Added to W itself with a negative factor, this is a step
+   * of gradient descent.
    *
    * @throws IllegalArgumentException also if the options have an activation or a gate
    */
@@ -231,9 +232,9 @@ public final class SparseBlockDot {
   }
 
   /**
-   * The gradient with respect to the bias, written or added to {@code gradB}, by the options. Only
-   * rows of blocks that the plan selects are touched. Added to the bias itself with a negative
-   * factor, this is a step of gradient descent.
+   * Computes the gradient with respect to the bias and writes it or adds it to {@code gradB}, by
+   * the options. Only rows of blocks that the plan selects are touched. Added to the bias itself
+   * with a negative factor, this is a step of gradient descent.
    *
    * @throws IllegalArgumentException also if the options have an activation or a gate
    */
@@ -271,8 +272,8 @@ public final class SparseBlockDot {
   // ------------------------------------------------------------------------------------- steps
 
   /**
-   * One training step, which updates each block of W that a sample selects. The gradient of a block
-   * is used while it is in the cache, and never stored. Other blocks cost nothing and do not
+   * Makes a training step, which updates each block of W that a sample selects. The gradient of a
+   * block is used while it is in the cache, and never stored. Other blocks cost nothing and do not
    * change: they do not decay, and neither does their part of the optimizer state.
    *
    * <p>{@link Optimizer#withMaxNorm} clips the gradient of each block separately. Adam's bias
@@ -330,7 +331,7 @@ public final class SparseBlockDot {
   }
 
   /**
-   * One training step of the bias, as {@link #stepW}: it updates the row of each output block that
+   * Makes a training step of the bias, as {@link #stepW}: updates the row of each output block that
    * a sample selects. Biases do not decay.
    *
    * @param bias a tensor that the state was created for

@@ -64,7 +64,7 @@ public final class SparseBlockGemv {
    * Adds to {@code o}, which must not share memory with W or h. Nothing is written if an argument
    * is rejected.
    *
-   * @param plan of inputIdx and outputIdx
+   * @param plan the plan of inputIdx and outputIdx
    * @throws NullPointerException if an argument is null
    * @throws IllegalArgumentException if a shape does not fit the others, or if o overlaps an input
    * @throws IllegalStateException if a tensor or the plan is closed

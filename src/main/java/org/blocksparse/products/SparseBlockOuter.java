@@ -73,7 +73,7 @@ public final class SparseBlockOuter {
    * Adds to {@code o}, which must not share memory with x or y. Nothing is written if an argument
    * is rejected.
    *
-   * @param plan of xIdx (its inputs) and yIdx (its outputs)
+   * @param plan the plan of xIdx (its inputs) and yIdx (its outputs)
    * @param alpha the factor of the products, a finite number
    * @throws NullPointerException if an argument is null
    * @throws IllegalArgumentException if a shape does not fit the others, if alpha is not finite, or

@@ -23,7 +23,7 @@ public sealed interface Labels permits NameTable {
   }
 
   /**
-   * Names of outputs 0, 1, 2 and so on.
+   * Returns names of outputs 0, 1, 2 and so on.
    *
    * @throws IllegalArgumentException if two names are equal, if a name contains an unpaired
    *     surrogate, or if all names together have more than 2<sup>31</sup> - 9 bytes in UTF-8
@@ -51,7 +51,7 @@ public sealed interface Labels permits NameTable {
   List<String> names();
 
   /**
-   * These names, and names of the outputs that follow.
+   * Returns these names, and names of the outputs that follow.
    *
    * @throws IllegalArgumentException as {@link #of(List)}
    */

@@ -41,12 +41,15 @@ public final class Metrics {
   private static final double DEFAULT_A = 0.55;
   private static final double DEFAULT_B = 1.5;
 
-  /** Large enough that the sum of reciprocals stays finite for any number of rows. */
+  /**
+   * The least propensity, large enough that the sum of reciprocals stays finite for any number of
+   * rows.
+   */
   private static final double LEAST_PROPENSITY = 1e-250;
 
   private final int upTo;
 
-  /** Null: propensities are not known. */
+  /** The propensities, or null. */
   private final double[] propensities;
 
   private long rows;
@@ -54,7 +57,7 @@ public final class Metrics {
   private int longestRanking;
   private int mostLabels;
 
-  // Sums over rows, by rank.
+  // The sums over rows, by rank.
   private final double[] precision;
   private final double[] recall;
   private final double[] reciprocalRank;
@@ -74,7 +77,7 @@ public final class Metrics {
   }
 
   /**
-   * Empty metrics at ranks 1 to {@code upTo}.
+   * Returns empty metrics at ranks 1 to {@code upTo}.
    *
    * @throws IllegalArgumentException unless 1 &lt;= {@code upTo} &lt;= 2<sup>31</sup> - 9
    */
@@ -107,15 +110,15 @@ public final class Metrics {
   }
 
   /**
-   * Propensities from label counts in the training data, with the usual constants a = 0.55 and b =
-   * 1.5. See {@link #propensities(long[], long, double, double)}.
+   * Returns propensities from label counts in the training data, with the usual constants a = 0.55
+   * and b = 1.5. See {@link #propensities(long[], long, double, double)}.
    */
   public static double[] propensities(long[] counts, long examples) {
     return propensities(counts, examples, DEFAULT_A, DEFAULT_B);
   }
 
   /**
-   * Propensities from label counts in the training data (Jain, Prabhu and Varma, 2016):
+   * Returns propensities from label counts in the training data (Jain, Prabhu and Varma, 2016):
    *
    * <pre>{@code
    * 1 / (1 + (ln(examples) - 1) (b + 1)^a (count + b)^-a)
@@ -308,8 +311,8 @@ public final class Metrics {
   }
 
   /**
-   * Precision with a larger weight for rare labels, divided by the largest possible value; as
-   * {@link #ndcg}.
+   * Returns the precision with a larger weight for rare labels, divided by the largest possible
+   * value; as {@link #ndcg}.
    *
    * @throws IllegalStateException if these metrics have no propensities
    */

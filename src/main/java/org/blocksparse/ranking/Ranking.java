@@ -19,8 +19,8 @@ public sealed interface Ranking permits RankedRows {
   }
 
   /**
-   * Rankings from another source, for example from several layers together, to pass to {@link
-   * Metrics}. They have 0 opened classes.
+   * Returns rankings from another source, for example from several layers together, to pass to
+   * {@link Metrics}. They have 0 opened classes.
    *
    * @param outputs the outputs of each row, best first; copied
    * @param logProbabilities the log probability of each output; copied

@@ -9,8 +9,8 @@ import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.ClassTable;
 
 /**
- * Log probabilities among the allowed outputs of each row, in double: the model's own, less what
- * the allowed ones have together.
+ * Log probabilities among the allowed outputs of each row, in double: the model's own, minus that
+ * of all allowed ones together.
  *
  * <p>A class that is allowed as a whole has P(class). Of the others that hold something allowed,
  * what that has is added up, so nothing is lost by a difference where nearly everything is left
@@ -36,7 +36,7 @@ final class AllowedTotals {
    * Finds the totals.
    *
    * @param classLogits (batch, classes), read as long as this is used
-   * @param maxRound elements of logits that are made at a time
+   * @param maxRound the most logits at a time
    */
   AllowedTotals(
       TwoLevelSoftmax softmax,
@@ -68,15 +68,15 @@ final class AllowedTotals {
     }
   }
 
-  /** The logarithm of what the allowed outputs of a row have together. */
+  /** Returns the logarithm of the total probability of the allowed outputs of a row. */
   double log(int row) {
     return totals[row].sum.log();
   }
 
   /**
-   * Log probabilities among the allowed outputs, of all outputs of a class.
+   * Computes the log probabilities, among the allowed outputs, of all outputs of a class.
    *
-   * @param logits holds those of the class in row {@code request}
+   * @param logits the logits; row {@code request} has those of the class
    */
   void divide(int row, int classNumber, Rows logits, int request, float[] into) {
     Total total = totals[row];
@@ -87,17 +87,17 @@ final class AllowedTotals {
     }
   }
 
-  /** The total of one row on its way. */
+  /** The total of one row while it is computed. */
   private final class Total {
     final int row;
     final AllowedSlots allowed;
     final RowSoftmax classes;
     final LogSum sum = new LogSum();
 
-    /** Classes that are allowed in part, the likeliest first. */
+    /** The classes that are allowed in part, the most probable first. */
     final long[] parts;
 
-    /** The logarithm of what the parts from each on have at most. */
+    /** The logarithm of an upper bound of the probability of the parts from each on. */
     final double[] atMost;
 
     int opened;
@@ -154,7 +154,9 @@ final class AllowedTotals {
     return Arrays.stream(totals).filter(total -> !total.isDone()).toArray(Total[]::new);
   }
 
-  /** Opens the next parts of each row: as many as were opened before, so that rounds are few. */
+  /**
+   * Opens the next parts of each row: as many as were opened before, so that there are few rounds.
+   */
   private void openNext(Total[] active, long maxRound, Workspace workspace) {
     long room = Math.max(1, maxRound / ((long) active.length * table.slots()));
     int[] begin = new int[active.length + 1];

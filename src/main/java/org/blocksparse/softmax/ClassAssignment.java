@@ -41,8 +41,8 @@ public final class ClassAssignment {
   }
 
   /**
-   * Theano's assignment: classes of equal size in the order of the outputs; the last class may be
-   * smaller.
+   * Returns Theano's assignment: classes of equal size in the order of the outputs; the last class
+   * may be smaller.
    *
    * @param outputs the number of outputs
    * @param nClasses the wanted number of classes; there are fewer if equal sizes need fewer
@@ -76,7 +76,7 @@ public final class ClassAssignment {
   }
 
   /**
-   * Classes from a table of the caller.
+   * Returns classes from the caller's table.
    *
    * @param classOf the class of each output; classes are numbered from 0 without gaps
    * @throws IllegalArgumentException if there is no output, if a class is negative, or if a class
@@ -103,8 +103,8 @@ public final class ClassAssignment {
   }
 
   /**
-   * Classes of equal size by frequency: the most frequent outputs share the first class, and so on.
-   * Probable outputs are then in few classes, which makes prediction fast.
+   * Returns classes of equal size by frequency: the most frequent outputs share the first class,
+   * and so on. Probable outputs are then in few classes, which makes prediction fast.
    *
    * @param counts how often each output occurs
    * @param nClasses as for {@link #contiguous}
@@ -123,9 +123,10 @@ public final class ClassAssignment {
   }
 
   /**
-   * Classes of unequal size by frequency, each with the same share of the square roots of the
-   * counts: small classes for frequent outputs, large ones for rare ones (Mikolov et al., 2011). No
-   * class gets larger than four times the average, since all take the memory of the largest.
+   * Returns classes of unequal size by frequency, each with the same share of the square roots of
+   * the counts: small classes for frequent outputs, large ones for rare ones (Mikolov et al.,
+   * 2011). No class gets larger than four times the average, since all take the memory of the
+   * largest.
    *
    * @param counts how often each output occurs
    * @param nClasses the wanted number of classes; there may be a few more or fewer
@@ -156,9 +157,9 @@ public final class ClassAssignment {
   }
 
   /**
-   * Classes of equal size of outputs whose vectors point in similar directions. Vectors may be
-   * embeddings, or mean features of the outputs. The class is then easier to predict, so quality is
-   * better than with classes by frequency.
+   * Returns classes of equal size of outputs whose vectors point in similar directions. Vectors may
+   * be embeddings, or mean features of the outputs. The class is then easier to predict, so quality
+   * is better than with classes by frequency.
    *
    * @param vectors (outputs, dimensions), all finite
    * @param nClasses as for {@link #contiguous}
@@ -198,11 +199,11 @@ public final class ClassAssignment {
   }
 
   /**
-   * Classes of equal size of outputs that occur with similar sparse features, such as the words of
-   * the texts of a label. The vector of an output is the sum of the feature rows that have it as a
-   * label, each scaled to length 1. Vectors are hashed into 256 dimensions for comparison. Give
-   * rare features larger values, for example by TF-IDF: they separate outputs better than frequent
-   * features.
+   * Returns classes of equal size of outputs that occur with similar sparse features, such as the
+   * words of the texts of a label. The vector of an output is the sum of the feature rows that have
+   * it as a label, each scaled to length 1. Vectors are hashed into 256 dimensions for comparison.
+   * Give rare features larger values, for example by TF-IDF: they separate outputs better than
+   * frequent features.
    *
    * <p>Outputs without features are put into classes that have room.
    *
@@ -261,9 +262,9 @@ public final class ClassAssignment {
   }
 
   /**
-   * The number of classes for the fastest training, by a cost model for batches of 1024 rows: 100
-   * for 10,000 outputs, 2000 for a million. The model has fixed costs from one machine, so layers
-   * have the same classes on every machine.
+   * Returns the number of classes for the fastest training, by a cost model for batches of 1024
+   * rows: 100 for 10,000 outputs, 2000 for a million. The model has fixed costs from one machine,
+   * so layers have the same classes on every machine.
    *
    * @throws IllegalArgumentException if {@code outputs} is less than 1
    */
@@ -317,7 +318,7 @@ public final class ClassAssignment {
     return Scheduler.ceilDiv(outputs, nClasses);
   }
 
-  /** Outputs by descending count, those with the same count by number. */
+  /** Returns the outputs by descending count, those of equal count by number. */
   private static int[] byDescendingCount(long[] counts) {
     requireNonNull(counts, "counts");
     Integer[] order = new Integer[counts.length];

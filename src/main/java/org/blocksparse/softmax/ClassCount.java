@@ -2,8 +2,8 @@
 package org.blocksparse.softmax;
 
 /**
- * The number of classes, chosen by what a step of training costs as a function of it: the model
- * behind the default.
+ * Finds the number of classes by the cost of a training step as a function of it: the model behind
+ * the default.
  *
  * <p>For N outputs in C classes, and B rows with F features, in units of one weight:
  *
@@ -20,16 +20,17 @@ package org.blocksparse.softmax;
  * @param nanosPerWeight time to bring one weight from memory and back
  */
 record ClassCount(double nanosPerProduct, double nanosPerWeight) {
-  /** Batch that the default is for. */
+  /** The batch size of the default. */
   public static final int BATCH = 1024;
 
   /**
-   * Two cores of an AMD EPYC (Zen 5), 2026-11. A constant, so that a layer has the same classes
-   * wherever it is built: only the ratio of the two matters, and the optimum is flat.
+   * The costs on two cores of an AMD EPYC (Zen 5), 2026-11. They are constant, so that a layer has
+   * the same classes wherever it is built: only the ratio of the two matters, and the optimum is
+   * flat.
    */
   public static final ClassCount REFERENCE = new ClassCount(0.0105, 0.16);
 
-  /** Time of a step, in nanoseconds and for each feature. */
+  /** Returns the time of a step for each feature, in nanoseconds. */
   double nanos(int outputs, int classes, int batch) {
     double slots = Math.ceil((double) outputs / classes);
     double occurring = classes * -Math.expm1(batch * Math.log1p(-1.0 / Math.max(2, classes)));

@@ -10,7 +10,7 @@ import org.blocksparse.internal.weights.Blocks;
 /**
  * The gradient of the class level, not yet summed over the rows.
  *
- * @param gemm the rows that count, as through a dense layer
+ * @param gemm the schedule of the rows that count, as for a dense layer
  * @param outer the same for outer products
  * @param logits the gradient with respect to the logits of the classes, (batch, classes)
  */

@@ -16,13 +16,13 @@ import org.blocksparse.internal.files.MalformedException;
 import org.blocksparse.internal.files.RegularFile;
 
 /**
- * Classes as text, a number on each line. Read byte by byte, so that a line without end takes no
- * memory.
+ * Classes as text, a number on each line. They are read byte by byte, so that an endless line takes
+ * no memory.
  */
 final class ClassText {
   private static final int END_OF_FILE = -1;
 
-  /** Elements of the largest array that a JVM makes. */
+  /** The size of the largest array of a JVM. */
   private static final int MOST_OUTPUTS = Integer.MAX_VALUE - 8;
 
   private ClassText() {}
@@ -63,7 +63,7 @@ final class ClassText {
     return Arrays.copyOf(classOf, outputs);
   }
 
-  /** Room for twice as many, or as many as an array can have. */
+  /** Returns twice as many outputs, or as many as an array can have. */
   static int roomAfter(int outputs) throws MalformedException {
     if (outputs == MOST_OUTPUTS) {
       throw new MalformedException(

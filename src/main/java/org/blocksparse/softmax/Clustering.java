@@ -10,14 +10,14 @@ import org.blocksparse.internal.schedule.Scheduler;
 import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.sparse.Bags;
 
-/** Classes of equal size of outputs that are similar; operands were checked and are leased. */
+/** Classes of equal size of outputs that are similar; operands are checked and leased. */
 final class Clustering {
   /** The number of rounds, after which few outputs still change their class. */
   private static final int ROUNDS = 10;
 
   private Clustering() {}
 
-  /** Classes of outputs whose vectors point in similar directions. */
+  /** Returns classes of outputs whose vectors point in similar directions. */
   public static ClassTable ofVectors(Rows vectors, int nClasses, long seed, Engine engine) {
     int outputs = (int) vectors.count();
     int slots = Scheduler.ceilDiv(outputs, nClasses);
@@ -26,7 +26,7 @@ final class Clustering {
     return ClassTable.inOrder(classOf, classes, slots);
   }
 
-  /** Classes of outputs that occur with similar features. */
+  /** Returns classes of outputs that occur with similar features. */
   public static ClassTable ofFeatures(
       Bags features, Bags labels, int outputs, int nClasses, long seed, Engine engine) {
     Storage vectors = LabelCentroids.of(engine, features, labels, outputs, seed);
@@ -39,7 +39,7 @@ final class Clustering {
   }
 
   /**
-   * The arrays of clustering can be made, before memory is taken for any of it.
+   * Requires that the arrays of clustering can be made, before memory is taken for any of them.
    *
    * @throws IllegalArgumentException if they would be larger than an array can be
    */

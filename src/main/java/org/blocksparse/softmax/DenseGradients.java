@@ -4,7 +4,7 @@ package org.blocksparse.softmax;
 import org.blocksparse.internal.kernels.OuterProduct;
 import org.blocksparse.internal.kernels.RowSums;
 
-/** Gradients as they are, into memory of the size of the parameters that is zero before. */
+/** Writes the gradients to memory of the size of the parameters, which is zero before. */
 final class DenseGradients implements SoftmaxUpdate {
   private final SoftmaxStorage into;
   private final SoftmaxSizes sizes;

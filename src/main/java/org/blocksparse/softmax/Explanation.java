@@ -2,7 +2,7 @@
 package org.blocksparse.softmax;
 
 /**
- * The probability of an output, level by level. Probabilities have the errors of {@link
+ * Explains the probability of an output, level by level. Probabilities have the errors of {@link
  * TwoLevelLayer#probabilities}, and below 2<sup>-126</sup>, where that is 0 or has few digits,
  * those of {@link org.blocksparse.ranking.Ranking#probability}.
  *
@@ -22,7 +22,7 @@ public record Explanation(
     int classRank,
     double probabilityInClass,
     int rankInClass) {
-  /** P(output), the product of the two. */
+  /** Returns P(output), the product of the two. */
   public double probability() {
     return classProbability * probabilityInClass;
   }

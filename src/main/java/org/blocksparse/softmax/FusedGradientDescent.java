@@ -6,8 +6,8 @@ import org.blocksparse.internal.kernels.RowSums;
 import org.blocksparse.internal.training.LayerState;
 
 /**
- * Gradient and update in one: plain gradient descent adds the products of a gradient straight to
- * the parameters, so that the gradient is never stored.
+ * Computes gradient and update in one: plain gradient descent adds the products of a gradient
+ * directly to the parameters, so that the gradient is never stored.
  */
 final class FusedGradientDescent implements SoftmaxUpdate {
   private final LayerState.Step step;
@@ -15,9 +15,9 @@ final class FusedGradientDescent implements SoftmaxUpdate {
   private final SoftmaxSizes sizes;
 
   /**
-   * Descent.
+   * Creates an update.
    *
-   * @param step of a rule that is plain descent
+   * @param step a step of a rule that is plain descent
    */
   public FusedGradientDescent(LayerState.Step step, SoftmaxStorage parameters, SoftmaxSizes sizes) {
     this.step = step;

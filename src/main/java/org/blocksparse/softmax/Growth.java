@@ -28,7 +28,7 @@ import org.blocksparse.internal.weights.WeightType;
  * allocated. Time and memory are those of one copy of the layer.
  */
 final class Growth {
-  /** The denominator of the share of needed slots that is made in addition. */
+  /** One additional slot is made for this many needed ones. */
   private static final int ROOM = 16;
 
   /** The parameters with a column for each slot. */
@@ -84,7 +84,7 @@ final class Growth {
   /**
    * Adds an output for each row of x, to its likeliest class.
    *
-   * @param x of at least one row, all finite
+   * @param x rows, at least one, all finite
    */
   public static LayerMemory added(LayerMemory memory, Rows x) {
     return new Growth(memory).added((int) x.count(), x);
@@ -103,7 +103,7 @@ final class Growth {
   /**
    * Gives new outputs the numbers of retired ones.
    *
-   * @param outputs of the layer
+   * @param outputs retired outputs of the layer
    * @throws IllegalArgumentException if one is not retired, or occurs twice
    */
   public static LayerMemory reused(LayerMemory memory, int... outputs) {
@@ -124,9 +124,9 @@ final class Growth {
   }
 
   /**
-   * Gives outputs that live nowhere their places.
+   * Gives outputs without a class their places.
    *
-   * @param all how many there are, with those that live
+   * @param all the number of all outputs
    */
   private LayerMemory placed(int[] outputs, int all, Rows x) {
     int slots = slotsWith(outputs.length);
@@ -147,7 +147,7 @@ final class Growth {
     return (int) Math.min(GrowingArrays.MAX_LENGTH, each + Math.max(1, each / ROOM));
   }
 
-  /** The assignment once each of some outputs is the next one of its class. */
+  /** Returns the assignment with each of some outputs as the next one of its class. */
   private ClassTable withPlaces(int[] outputs, int[] classes, int all, int slots) {
     int[] classOf = Arrays.copyOf(table.classOf(), all);
     int[] slotOf = Arrays.copyOf(table.slotOf(), all);
@@ -242,7 +242,7 @@ final class Growth {
         });
   }
 
-  /** A change of slots. Nothing can end it in the middle: it takes no memory once it writes. */
+  /** A change of slots. It cannot fail halfway: once it writes, it takes no memory. */
   private interface Change {
     void make(SlotColumns[] parameters, SlotColumns[] moments, LayerState.Kept state);
   }
@@ -258,7 +258,7 @@ final class Growth {
       SlotColumns[] moments = moments(state);
       preparation.accept(state);
       change.make(parameters, moments, state);
-    } catch (Throwable e) { // the lease ends with one if a file has shrunk
+    } catch (Throwable e) { // the lease throws one if a file has shrunk
       if (result != null) {
         result.closeTables();
       }
@@ -293,7 +293,7 @@ final class Growth {
   /**
    * Retires outputs, whose numbers are kept.
    *
-   * @param outputs of the layer
+   * @param outputs outputs of the layer
    * @throws IllegalArgumentException if none would be left
    */
   public static LayerMemory retired(LayerMemory memory, int... outputs) {
@@ -374,8 +374,8 @@ final class Growth {
   /**
    * Moves the outputs to other classes.
    *
-   * @throws IllegalArgumentException if the table is for another number of outputs, or if an output
-   *     that is not retired is so there
+   * @throws IllegalArgumentException if the table is for another number of outputs, or if it has
+   *     retired an output that is not retired here
    */
   public static LayerMemory reassigned(LayerMemory memory, ClassTable given) {
     ClassTable table = memory.table();
@@ -397,7 +397,7 @@ final class Growth {
   private static ClassTable live(ClassTable table, ClassTable given) {
     int[] classOf = given.classOf().clone();
     int[] slotOf = new int[classOf.length];
-    Arrays.fill(slotOf, ClassTable.RETIRED); // as those that are nowhere in what was given
+    Arrays.fill(slotOf, ClassTable.RETIRED); // as outputs without a class in the given table
     int[] sizes = new int[given.classes()];
     for (int c = 0; c < sizes.length; c++) {
       for (int output : given.members()[c]) {
@@ -470,7 +470,7 @@ final class Growth {
     return result;
   }
 
-  /** One of the moments of all parameters. */
+  /** Returns one of the moments of all parameters. */
   private static SoftmaxStorage moments(IntFunction<TensorState> state, int moment) {
     return new SoftmaxStorage(
         state.apply(Parameter.W1.index()).moment(moment),

@@ -111,10 +111,10 @@ public final class HierarchicalSoftmax extends TwoLevelLayer<IntTensor> {
   // -------------------------------------------------------------------------------- prediction
 
   /**
-   * Top-p: for each row, the smallest set of most probable outputs whose probabilities sum to at
-   * least {@code mass}. Log probabilities are rounded, so each output counts with the largest
-   * probability that rounds to its log probability. So of two equally probable outputs, one
-   * suffices for a mass of 0.5. Cost as {@link #topK}.
+   * Returns the top-p outputs: for each row, the smallest set of most probable outputs whose
+   * probabilities sum to at least {@code mass}. Log probabilities are rounded, so each output
+   * counts with the largest probability that rounds to its log probability. So of two equally
+   * probable outputs, one suffices for a mass of 0.5. Cost as {@link #topK}.
    *
    * @param mass in (0, 1]
    * @throws IllegalArgumentException also if {@code mass} is not in (0, 1]

@@ -17,17 +17,17 @@ import org.blocksparse.internal.sparse.Bags;
 final class LabelCentroids {
   private static final int BITS = 8;
 
-  /** Dimensions of the vectors. */
+  /** The dimensions of the vectors. */
   public static final int DIMENSIONS = 1 << BITS;
 
-  /** Dimensions that a feature is added to: as many as a hash has room for. */
+  /** The dimensions that a feature is added to: as many as a hash has bits for. */
   private static final int EACH = 4;
 
   private final Bags features;
   private final Bags labels;
   private final long seed;
 
-  /** Rows [begin[l], begin[l + 1]) of the features have label l. */
+  /** The bounds of the rows of each label: rows [begin[l], begin[l + 1]) have label l. */
   private final int[] begin;
 
   private final int[] rows;
@@ -59,10 +59,11 @@ final class LabelCentroids {
   }
 
   /**
-   * The vectors, (count, {@link #DIMENSIONS}), in new memory; zero for labels that do not occur.
+   * Returns the vectors, (count, {@link #DIMENSIONS}), in new memory; zero for labels that do not
+   * occur.
    *
    * @param labels as many rows as features, of labels in [0, count)
-   * @param seed of the hash
+   * @param seed the seed of the hash
    */
   public static Storage of(Engine engine, Bags features, Bags labels, int count, long seed) {
     LabelCentroids centroids = new LabelCentroids(features, labels, count, seed);
@@ -108,7 +109,10 @@ final class LabelCentroids {
     }
   }
 
-  /** Each bit depends on all bits: the last steps of MurmurHash3, with Stafford's constants. */
+  /**
+   * Returns a hash of which each bit depends on all bits: the last steps of MurmurHash3, with
+   * Stafford's constants.
+   */
   private static long mix(long value) {
     long mixed = (value ^ value >>> 30) * 0xbf58476d1ce4e5b9L;
     mixed = (mixed ^ mixed >>> 27) * 0x94d049bb133111ebL;

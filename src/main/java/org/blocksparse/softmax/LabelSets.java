@@ -16,7 +16,7 @@ import org.blocksparse.softmax.Workspace.Use;
  * class and slot; repeats count once.
  */
 final class LabelSets extends TrainingBatch {
-  /** Row r opens classes [opened[r], opened[r + 1]), ascending. */
+  /** The bounds of each row: row r opens classes [opened[r], opened[r + 1]), ascending. */
   private final int[] opened;
 
   private final int openedCount;
@@ -24,21 +24,20 @@ final class LabelSets extends TrainingBatch {
   private final int[] openingRows;
 
   /**
-   * The bounds of each opened class: slots [slotStart[i], slotStart[i + 1]), ascending, are in the
-   * i-th.
+   * The bounds of each opened class: the i-th has slots [slotStart[i], slotStart[i + 1]),
+   * ascending.
    */
   private final int[] slotStart;
 
   private final int[] slots;
 
   /**
-   * Targets.
+   * Creates the targets.
    *
    * @param offsets (batch + 1): row r has the outputs [offsets[r], offsets[r + 1])
    * @param outputs in any order; repeats count once
-   * @param weights (batch): what the loss of each row is multiplied by; if that is 0, the row does
-   *     not count
-   * @param workspace of the call, whose arrays this uses
+   * @param weights (batch): the factor of each row's loss; if that is 0, the row does not count
+   * @param workspace the workspace of the call, whose arrays this uses
    */
   public LabelSets(
       int batch,
@@ -125,7 +124,7 @@ final class LabelSets extends TrainingBatch {
     return count;
   }
 
-  /** Class and slot of each of some outputs, sorted. */
+  /** Puts the class and the slot of each of some outputs, sorted. */
   private static void putPlaces(
       int[] outputs, int begin, int count, ClassTable table, long[] places) {
     for (int i = 0; i < count; i++) {
@@ -231,7 +230,7 @@ final class LabelSets extends TrainingBatch {
         entries);
   }
 
-  /** Integers in memory of the workspace. */
+  /** Copies integers into memory of the workspace. */
   private static Storage put(Workspace workspace, Use use, int[] values, int count) {
     Storage storage = workspace.get(use, count);
     storage.putInts(0, values, 0, count);

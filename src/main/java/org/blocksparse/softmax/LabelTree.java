@@ -102,7 +102,7 @@ public final class LabelTree extends TwoLevelLayer<SparseRows> {
   // -------------------------------------------------------------------------------- prediction
 
   /**
-   * Log probabilities of given outputs; each row may list any number of them.
+   * Returns the log probabilities of given outputs; each row may list any number of them.
    *
    * @param targets (batch) rows, each entry in [0, outputs); repeats are allowed
    * @return (entries), in the order of the entries
@@ -111,7 +111,10 @@ public final class LabelTree extends TwoLevelLayer<SparseRows> {
     return scores(x, targets, true);
   }
 
-  /** Probabilities of given outputs; as {@link #logProbabilitiesOf(FloatTensor, SparseRows)}. */
+  /**
+   * Returns the probabilities of given outputs; as {@link #logProbabilitiesOf(FloatTensor,
+   * SparseRows)}.
+   */
   public FloatTensor probabilitiesOf(FloatTensor x, SparseRows targets) {
     return scores(x, targets, false);
   }

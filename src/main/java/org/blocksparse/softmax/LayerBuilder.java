@@ -71,7 +71,7 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
   }
 
   /**
-   * Classes of equal size in the order of the outputs, as {@link ClassAssignment#contiguous}.
+   * Sets classes of equal size in the order of the outputs, as {@link ClassAssignment#contiguous}.
    *
    * @throws IllegalArgumentException unless 1 &lt;= nClasses &lt;= outputs
    */
@@ -95,7 +95,7 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
     return this;
   }
 
-  /** Seed of the initial weights; 0 by default. Equal seeds give equal layers. */
+  /** Sets the seed of the initial weights; 0 by default. Equal seeds give equal layers. */
   public LayerBuilder<T, L> seed(long value) {
     this.seed = value;
     return this;
@@ -168,8 +168,8 @@ public final class LayerBuilder<T, L extends TwoLevelLayer<T>> {
   /**
    * Joins parts into a file that the layer's {@code load} opens, with at most one part in memory.
    * The file is byte-equal to that of {@link TwoLevelLayer#save(Path, SaveOptions)} for the whole
-   * layer. If the optimizer of a class is of another kind than that of the class level, the file
-   * has no optimizer state of this class.
+   * layer. If the optimizer of a class differs in kind from that of the class level, the file has
+   * no optimizer state of this class.
    *
    * @param steps the number of training steps of the layer
    * @param parts results of {@link LayerPart#toBytes}: the class level first, then each class once,

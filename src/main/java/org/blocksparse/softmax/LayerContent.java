@@ -8,7 +8,7 @@ import org.blocksparse.internal.files.NameTable;
  * The content of a layer's file.
  *
  * @param metadata the caller's own strings
- * @param steps of training that the layer has taken
+ * @param steps the training steps of the layer so far
  * @param labels the names of the outputs, or null
  */
 record LayerContent(

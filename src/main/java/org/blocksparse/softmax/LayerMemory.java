@@ -20,14 +20,14 @@ final class LayerMemory implements AutoCloseable {
   private final ClassTable table;
   private final Storage valid;
 
-  /** Null: there is no smoothing. */
+  /** The prior of label smoothing, or null. */
   private final Storage prior;
 
   private final TwoLevelSoftmax softmax;
   private final LayerState state;
   private volatile boolean closed;
 
-  /** Creates a layer with given parameters, without optimizer state. */
+  /** Creates the memory of a layer with given parameters, without optimizer state. */
   public LayerMemory(
       Engine engine, Link link, int features, ClassTable table, SoftmaxStorage parameters) {
     this(engine, link, features, table, parameters, parameters.optimizerState(table.classes()));
@@ -74,7 +74,7 @@ final class LayerMemory implements AutoCloseable {
     return new LayerMemory(engine(), link(), features(), other, parameters(), state);
   }
 
-  /** New parameters of the same layer, without state. */
+  /** Returns new parameters of the same layer, without state. */
   LayerMemory with(ClassTable other, SoftmaxStorage fresh) {
     return owning(engine(), link(), features(), other, fresh);
   }
@@ -152,7 +152,7 @@ final class LayerMemory implements AutoCloseable {
   }
 
   /**
-   * The weights may be written.
+   * Requires that the weights can be written.
    *
    * @throws IllegalStateException if they are of a type that is only read
    */
@@ -185,7 +185,7 @@ final class LayerMemory implements AutoCloseable {
     return lease;
   }
 
-  /** The layer is closed, or one of its parameters, which are given out, is. */
+  /** Returns the exception for a closed layer or a closed parameter. */
   private IllegalStateException closed(Parameter parameter) {
     return new IllegalStateException(
         closed
@@ -216,13 +216,14 @@ final class LayerMemory implements AutoCloseable {
    * Begins a step of training.
    *
    * @throws IllegalStateException if the layer is closed
-   * @throws OutOfMemoryError that names the bytes, if there is no memory for another kind of rule
+   * @throws OutOfMemoryError that names the bytes, if there is no memory for the state of another
+   *     kind of rule
    */
   public LayerState.Step begin(Optimizer rule) {
     return state.begin(rule, engine().kernels());
   }
 
-  /** Makes parameters follow their gradients. */
+  /** Returns the update that applies gradients to the parameters. */
   public SoftmaxUpdate update(LayerState.Step step, Workspace workspace) {
     return step.isPlainDescent()
         ? new FusedGradientDescent(step, parameters(), sizes())
@@ -244,7 +245,7 @@ final class LayerMemory implements AutoCloseable {
     return new TrainingPass(softmax, prior, x, batch, gradX, update, workspace);
   }
 
-  /** Frees what is not of the parameters and their state, which others have taken over. */
+  /** Frees everything but the parameters and their state, which another object has taken over. */
   void closeTables() {
     closed = true;
     valid.close();

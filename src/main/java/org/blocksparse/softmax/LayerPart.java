@@ -63,7 +63,7 @@ import org.blocksparse.internal.training.Parameter;
  * @param <T> the targets
  */
 public final class LayerPart<T> implements AutoCloseable {
-  /** The number of the class level, beside those of the classes. */
+  /** The number of the class level; classes have numbers from 0 on. */
   public static final int CLASS_LEVEL = PartMemory.CLASS_LEVEL;
 
   private final PartMemory memory;
@@ -78,7 +78,7 @@ public final class LayerPart<T> implements AutoCloseable {
   /**
    * Returns a copy of a part of a layer, with its optimizer state.
    *
-   * @param number of a class, or {@link #CLASS_LEVEL}
+   * @param number the number of a class, or {@link #CLASS_LEVEL}
    * @param workers the threads that will work on its steps
    * @throws IndexOutOfBoundsException if there is no such class
    * @throws IllegalStateException if the layer is closed or has weights that are only read
@@ -125,7 +125,7 @@ public final class LayerPart<T> implements AutoCloseable {
    * another kind.
    *
    * @param x (batch, features) the rows of a batch that are this part's
-   * @param targets of these rows: classes, or slots of this class
+   * @param targets the targets of these rows: classes, or slots of this class
    * @param loss without smoothing; for a label tree also without an ignored target
    * @param optimizer the rule; its state is kept as by a layer
    * @return what this part adds to the loss before the step
@@ -156,7 +156,7 @@ public final class LayerPart<T> implements AutoCloseable {
     return memory.toBytes();
   }
 
-  /** Frees it as soon as no call uses it. */
+  /** Frees the part as soon as no call uses it. */
   @Override
   public void close() {
     memory.close();

@@ -10,8 +10,8 @@ import org.blocksparse.internal.search.ScoreSource;
 import org.blocksparse.internal.tensors.KernelOperands;
 
 /**
- * The log probabilities of a two-level layer. Those of the classes are computed for all rows that
- * are prepared; no output is more probable than its class.
+ * The log probabilities of a two-level layer. Those of the classes are computed for all prepared
+ * rows; no output is more probable than its class.
  */
 final class LayerSource implements ScoreSource, ScoreSource.SharedReads {
   private final TwoLevelSoftmax softmax;
@@ -19,16 +19,16 @@ final class LayerSource implements ScoreSource, ScoreSource.SharedReads {
   private final FloatTensor x;
   private final Workspace workspace;
 
-  /** The rows that are prepared, and the log probabilities of their classes. */
+  /** The prepared rows, and the log probabilities of their classes. */
   private Rows rows;
 
   private Rows classScores;
   private int first;
 
-  /** The classes that were opened together. */
+  /** The log probabilities of the classes that were opened together. */
   private Rows opened;
 
-  /** Scores of vectors; these and the memory are leased. */
+  /** Creates scores of vectors; these and the memory are leased. */
   LayerSource(LayerMemory memory, FloatTensor x) {
     this.softmax = memory.softmax();
     this.table = memory.table();

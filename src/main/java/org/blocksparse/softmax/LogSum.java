@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.softmax;
 
-/** The logarithm of a sum of which the logarithms of the summands come one after the other. */
+/** The logarithm of a sum whose summands are added one by one, as logarithms. */
 final class LogSum {
   private double max = Double.NEGATIVE_INFINITY;
 
@@ -18,7 +18,7 @@ final class LogSum {
     }
   }
 
-  /** The logarithm of what was added; negative infinity if that is nothing. */
+  /** Returns the logarithm of the sum; negative infinity if nothing was added. */
   double log() {
     return max + Math.log(sum);
   }

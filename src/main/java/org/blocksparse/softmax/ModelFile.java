@@ -36,7 +36,7 @@ import org.blocksparse.internal.training.TensorState;
 import org.blocksparse.internal.weights.StoredWeights;
 import org.blocksparse.internal.weights.WeightType;
 
-/** A layer of two levels as a safetensors file; {@link ModelNames} lists what is in it. */
+/** A two-level layer as a safetensors file; {@link ModelNames} lists what is in it. */
 final class ModelFile {
   private ModelFile() {}
 
@@ -177,7 +177,7 @@ final class ModelFile {
         reader -> new Loading(reader, settings, link).load());
   }
 
-  /** W1 and W2 of a file, and their scales, with what their headers say checked. */
+  /** The entries of W1, W2 and their scales in a file, whose headers are checked. */
   private record WeightEntries(
       WeightType type, TensorEntry w1, TensorEntry w2, TensorEntry w1Scales, TensorEntry w2Scales) {
     static WeightEntries of(SafeTensorsReader reader, int features, int classes, int slots)
@@ -202,18 +202,18 @@ final class ModelFile {
       return type.hasScales() ? w1Scales.bytes() + w2Scales.bytes() : 0;
     }
 
-    /** W1. */
+    /** Reads W1. */
     StoredWeights readW1(SafeTensorsReader reader) throws IOException {
       return WeightsFile.read(reader, type, w1, w1Scales, null);
     }
 
-    /** W2, in the memory given, or read if that is null. */
+    /** Returns W2 in the given memory, or reads it if that is null. */
     StoredWeights readW2(SafeTensorsReader reader, Storage mapped) throws IOException {
       return WeightsFile.read(reader, type, w2, w2Scales, mapped);
     }
   }
 
-  /** One file on its way to a layer. Flaws of the header are reported first. */
+  /** The state of loading a layer's file. Errors in the header are reported first. */
   private static final class Loading {
     private final SafeTensorsReader reader;
     private final ModelMetadata metadata;
@@ -296,7 +296,7 @@ final class ModelFile {
                   ? metadata.number(ModelNames.RETIRED_OUTPUTS)
                   : 0);
       long live = sizes.outputs() - sizes.retired();
-      // Tables of classes take heap in proportion to the bytes of W2 in the file.
+      // The heap for tables of classes must be in proportion to the bytes of W2 in the file.
       if (live > (long) sizes.classes() * sizes.slots() || live < sizes.classes()) {
         throw new MalformedException(
             ModelNames.CLASS_OF,

@@ -32,7 +32,7 @@ import org.blocksparse.internal.training.Parameter;
  * after the other: each is put into its place and forgotten.
  */
 final class ModelFileFromParts {
-  /** The place of the weights and biases themselves, before those of the moments. */
+  /** The number of the weights and biases themselves, before those of the moments. */
   private static final int PARAMETERS = -1;
 
   private final Link link;
@@ -106,8 +106,8 @@ final class ModelFileFromParts {
   /**
    * Writes the file.
    *
-   * @param steps of training that the layer has taken
-   * @param parts what {@link PartMemory#toBytes} returned: the class level first, then each class
+   * @param steps the training steps of the layer so far
+   * @param parts the bytes of {@link PartMemory#toBytes}: the class level first, then each class
    *     once, in any order
    * @throws IllegalArgumentException if a part is missing, is there twice, or does not fit
    */

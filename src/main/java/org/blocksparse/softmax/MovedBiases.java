@@ -14,7 +14,7 @@ interface MovedBiases {
   /**
    * Returns the bias of an output in a new class.
    *
-   * @param old what it was
+   * @param old the previous value
    * @param was the class where it was
    */
   float ofOutput(float old, int was, int c);

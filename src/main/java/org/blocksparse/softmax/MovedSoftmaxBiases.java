@@ -4,14 +4,16 @@ package org.blocksparse.softmax;
 import java.util.Arrays;
 
 /**
- * The moved biases of a softmax: a class gets what its outputs had together, of which each keeps
- * its share.
+ * The moved biases of a softmax: a class gets the total probability of its outputs, of which each
+ * keeps its share.
  */
 final class MovedSoftmaxBiases implements MovedBiases {
   private final Moves moves;
   private final SlotColumns b2;
 
-  /** The number of each old class that b2 and it sum to the logarithm of a probability at x = 0. */
+  /**
+   * The number of each old class that, added to b2, gives the logarithm of a probability at x = 0.
+   */
   private final double[] shifts;
 
   /** The mean of these logarithms of each new class. */

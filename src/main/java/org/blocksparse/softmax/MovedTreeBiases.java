@@ -6,27 +6,27 @@ import static org.blocksparse.internal.search.LogOdds.logProbability;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * Biases of a label tree. The outputs from one class are there with
+ * The moved biases of a label tree. The outputs from one class are present with
  *
  * <pre>{@code
  * P(old class) * (1 - product over its outputs of (1 - P(output | old class)))
  * }</pre>
  *
  * <p>if it is a part of that class, and with P(old class) if it is all of it; and a new class is
- * there if what came from one of its sources is: both as if all were independent. Training finds
+ * present if what came from one of its sources is: both as if all were independent. Training finds
  * out how they are not. An output then keeps its probability, P(old class) * P(output | old class),
  * which is now P(new class) * P(output | new class).
  */
 final class MovedTreeBiases implements MovedBiases {
   /**
-   * The largest logit that an output gets where it had a smaller one. If the only output of a class
-   * were there whenever the class is, its logit would be infinite.
+   * The largest logit that an output gets where it had a smaller one. The only output of a class
+   * would have an infinite logit.
    */
   private static final double MOST = 3;
 
   private final Storage b1;
 
-  /** The logarithms of the probabilities that each new class is there, and that it is not. */
+  /** The logarithms of the probabilities that each new class is present, and that it is not. */
   private final double[] there;
 
   private final double[] absent;
@@ -47,14 +47,14 @@ final class MovedTreeBiases implements MovedBiases {
       for (int was : moves.sources(c)) {
         float logit = b1.getFloat(was);
         double share = parts[was].share(moves.kept(was));
-        // One of them is there if the others are, or if these are not but it is.
+        // One of them is present if one of those before is, or else if this one is.
         there[c] = sum(there[c], absent[c] + logProbability(logit) + share);
         absent[c] += sum(logProbability(-logit), logProbability(logit) + logOfRest(share));
       }
     }
   }
 
-  /** The outputs of an old class that are in the same new class. */
+  /** The part of an old class's outputs in the same new class. */
   private static final class Part {
     private int outputs;
     private double logNone;

@@ -15,7 +15,7 @@ final class Moves {
   /** The old classes from which the outputs of each new class come, ascending. */
   private final int[][] sources;
 
-  /** The weight of each source: its share of the outputs that come from somewhere. */
+  /** The weight of each source: its share of the outputs that had a class. */
   private final double[][] weights;
 
   /** The source of the output of each slot of a new class; -1 if it has none. */
@@ -29,8 +29,8 @@ final class Moves {
   /**
    * Creates all moves.
    *
-   * @param from where outputs were; the first of those in {@code to}
-   * @param to where they will be; every class has one that was somewhere
+   * @param from the classes before, of the first outputs of {@code to}
+   * @param to the classes after; every class has one that had a class
    */
   Moves(ClassTable from, ClassTable to) {
     this.from = from;
@@ -101,7 +101,7 @@ final class Moves {
     return oldSlots[c];
   }
 
-  /** Returns the class that an output comes from; -1 if it was nowhere. */
+  /** Returns the class that an output comes from; -1 if it had none. */
   private int wasIn(int output) {
     return output < from.outputs() ? from.classOf()[output] : -1;
   }
@@ -111,7 +111,9 @@ final class Moves {
     void accept(int was, float value);
   }
 
-  /** One row of the numbers that the outputs of a new class had, of those that were somewhere. */
+  /**
+   * Passes on one row of the previous numbers of a new class's outputs, for those that had a class.
+   */
   void forEach(SlotColumns old, int row, int c, Receiver receiver) {
     for (int slot = 0; slot < sourceOf[c].length; slot++) {
       if (sourceOf[c][slot] >= 0) {

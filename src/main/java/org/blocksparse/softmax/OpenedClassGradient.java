@@ -11,8 +11,8 @@ import org.blocksparse.internal.schedule.OuterSchedule;
 import org.blocksparse.internal.weights.Blocks;
 
 /**
- * The gradients of the opened classes, not yet summed over the rows that opened them. A class is
- * named by its position among the opened ones.
+ * The gradients of the opened classes, not yet summed over the rows that opened them. A class has
+ * the number of its position among the opened ones.
  *
  * @param schedule the rows of all opened classes
  * @param chunkStarts the first chunk of each class, and the end of the last
@@ -59,7 +59,7 @@ record OpenedClassGradient(
     return new OuterProduct(outer, factor, x, logits, accumulate, into);
   }
 
-  /** Makes that of a class. */
+  /** Computes the gradient of a class. */
   void write(OuterProduct weights, int position) {
     kernels.products().blockOuter(weights, position, position + 1, 0, weights.o().inSize());
   }

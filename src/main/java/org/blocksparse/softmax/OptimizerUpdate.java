@@ -12,8 +12,8 @@ import org.blocksparse.internal.weights.Blocks;
 import org.blocksparse.softmax.Workspace.Use;
 
 /**
- * Parameters follow their gradients by the rule of an optimizer, which looks at each element: the
- * gradient of a block is made, used and forgotten.
+ * Updates parameters by the rule of an optimizer, which needs the gradient of each element: that of
+ * a block is computed, applied and dropped.
  */
 final class OptimizerUpdate implements SoftmaxUpdate {
   private final LayerState.Step step;
@@ -22,10 +22,9 @@ final class OptimizerUpdate implements SoftmaxUpdate {
   private final Storage ofClassBiases;
 
   /**
-   * Creates an update. All memory that it takes of the workspace it takes here, before anything is
-   * updated.
+   * Creates an update. All its memory is taken from the workspace here, before anything is updated.
    *
-   * @param workspace of the same call, for the gradient of the class level
+   * @param workspace the workspace of the same call, for the gradient of the class level
    */
   public OptimizerUpdate(LayerState.Step step, SoftmaxSizes sizes, Workspace workspace) {
     this.step = step;

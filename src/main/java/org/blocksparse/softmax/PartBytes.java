@@ -14,15 +14,15 @@ import org.blocksparse.internal.files.TensorStateEntries;
 import org.blocksparse.internal.kernels.Link;
 
 /**
- * A {@link PartMemory} as bytes, little-endian: a header, which begins with the kind of layer that
- * it is of; the steps that it had taken when each of its outputs was added; its weights, its
- * biases, and both again for each moment that its rule keeps.
+ * A {@link PartMemory} as bytes, little-endian: a header, which begins with the kind of its layer;
+ * the steps that it had taken when each of its outputs was added; its weights, its biases, and both
+ * again for each moment that its rule keeps.
  *
- * @param number of the part
+ * @param number the number of the part
  * @param weights how many
  * @param biases how many
- * @param rule what the state is for
- * @param steps that Adam has counted
+ * @param rule the rule of the state
+ * @param steps the steps that Adam has counted
  * @param begun the steps that the class had taken when each of its outputs was added; empty: all
  *     took part in all steps. Of the class level, one number if there are such outputs
  */
@@ -38,7 +38,7 @@ record PartBytes(
     return link == Link.SOFTMAX ? MAGIC_OF_SOFTMAX : MAGIC_OF_LABEL_TREE;
   }
 
-  /** Room for a part. */
+  /** Allocates the bytes of a part. */
   static PartBytes allocate(
       Link link, int number, long weights, long biases, Kind rule, int steps, int[] begun) {
     long length = HEADER_BYTES + 4L * begun.length + 4 * (1L + rule.moments()) * (weights + biases);
@@ -100,7 +100,7 @@ record PartBytes(
     return 0 <= elements && elements <= bytes.length;
   }
 
-  /** Refuses what {@link ModelFile} would not load. */
+  /** Requires that {@link ModelFile} would load the part. */
   private PartBytes requireLoadable() {
     if (steps < 0) {
       throw new IllegalArgumentException(
@@ -156,7 +156,7 @@ record PartBytes(
     return HEADER_BYTES + 4 * begun.length;
   }
 
-  /** Returns where the numbers are to be put, from the first on. */
+  /** Returns the buffer, positioned at the first number. */
   ByteBuffer numbers() {
     return all.position(numbersBegin());
   }

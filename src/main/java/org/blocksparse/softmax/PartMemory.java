@@ -14,16 +14,16 @@ import org.blocksparse.internal.training.Parameter;
 import org.blocksparse.internal.training.TensorState;
 
 /**
- * The memory of a part of a layer, which lives in a layer of its own: of one class, whose class
- * level is not used; or of classes of one output each, which are not used.
+ * The memory of a part of a layer, kept as a layer of its own: of one class, whose class level is
+ * not used; or of classes of one output each, which are not used.
  *
- * @param number of the class, or {@link #CLASS_LEVEL}
+ * @param number the number of the class, or {@link #CLASS_LEVEL}
  */
 record PartMemory(int number, LayerMemory layer) implements AutoCloseable {
-  /** The number of the class level, beside those of the classes. */
+  /** The number of the class level; classes have numbers from 0 on. */
   public static final int CLASS_LEVEL = -1;
 
-  /** Weights of zero. */
+  /** Returns a part whose weights are zero. */
   private static PartMemory zeros(
       Engine engine, Link link, int number, int features, ClassTable classes) {
     ClassTable own;
@@ -84,7 +84,7 @@ record PartMemory(int number, LayerMemory layer) implements AutoCloseable {
       target.restoreSteps(taken);
       int[] begun = source.begun(block);
       if (number == CLASS_LEVEL) {
-        // All that it needs to know of the outputs is whether the layer's file has their numbers.
+        // The part needs no numbers of the outputs, only whether the layer's file has them.
         begun = from.of(Parameter.W2.index()).hasLaterColumns() ? new int[1] : null;
       }
       target.restoreBegun(0, begun == null ? null : begun.clone());
@@ -118,7 +118,7 @@ record PartMemory(int number, LayerMemory layer) implements AutoCloseable {
     return layer.parameters().of(parameter);
   }
 
-  /** Makes a pass as far as this part goes. */
+  /** Runs this part of a pass. */
   public double[] run(TrainingPass pass) {
     return number == CLASS_LEVEL ? pass.runClassLevel() : pass.runOpenedClasses();
   }

@@ -10,8 +10,8 @@ import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.training.TensorState;
 
 /**
- * Moves the outputs of a layer from one table of classes to another: parameters, and what an
- * optimizer keeps of them.
+ * Moves the outputs of a layer from one table of classes to another: parameters and optimizer
+ * state.
  *
  * <p>The weights of a class begin as the mean of those of the classes that its outputs come from,
  * weighted by how many do; in a label tree, the mean of what its outputs have is added. An output's
@@ -33,12 +33,12 @@ final class Relocation {
   private final ClassTable from;
   private final ClassTable to;
 
-  /** A change of one row of a new class's numbers, as they are moved. */
+  /** Changes one row of a new class's numbers while they are moved. */
   private interface Change {
     float of(float value, int source);
   }
 
-  /** A change for each class and row. */
+  /** Returns the change for each class and row. */
   private interface Changes {
     Change of(int c, int row);
   }
@@ -46,8 +46,8 @@ final class Relocation {
   /**
    * Creates a move.
    *
-   * @param from where outputs were; the first of those in {@code to}
-   * @param to where they will be; every class has one that was somewhere
+   * @param from the classes before, of the first outputs of {@code to}
+   * @param to the classes after; every class has one that had a class
    */
   public Relocation(Engine engine, Link link, int features, ClassTable from, ClassTable to) {
     this.engine = engine;
@@ -120,8 +120,8 @@ final class Relocation {
   }
 
   /**
-   * Moves the steps that outputs have made along: a class has made as many as the output with the
-   * most, and each of the others is corrected by its own.
+   * Moves the numbers of steps with the outputs: a class has that of its output with the most
+   * steps, and the others are corrected by their own.
    */
   public void steps(TensorState old, TensorState fresh) {
     for (int c = 0; c < to.classes(); c++) {
@@ -134,14 +134,14 @@ final class Relocation {
           ofSlots[slot] = old.steps(sources[sourceOf[slot]], oldSlots[slot]);
         }
       }
-      // No output is in the other slots: they are as the first one, so that they need no read of
+      // The other slots have no output. They equal the first one, so that they need no read of
       // their own.
       Arrays.fill(ofSlots, sourceOf.length, ofSlots.length, ofSlots[0]);
       fresh.restoreSteps(c, ofSlots);
     }
   }
 
-  /** Rows of numbers, one for each class. */
+  /** Moves rows of numbers, one for each class. */
   private void moveClasses(Storage old, Storage fresh, int rows) {
     for (int row = 0; row < rows; row++) {
       for (int c = 0; c < to.classes(); c++) {
@@ -156,10 +156,10 @@ final class Relocation {
   }
 
   /**
-   * Rows of numbers, one for each slot of each class. Row by row, since what all classes have of
-   * one row fits into a cache, in whatever order it is read.
+   * Moves rows of numbers, one for each slot of each class. It goes row by row, since one row of
+   * all classes fits into a cache, in whatever order it is read.
    *
-   * @param changes what becomes of them; null: nothing, and new outputs have nothing
+   * @param changes the changes of the numbers; null if there are none, and new outputs have zeros
    */
   private void moveSlots(Storage old, Storage fresh, int rows, Changes changes) {
     forEachRow(

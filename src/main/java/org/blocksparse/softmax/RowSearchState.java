@@ -8,10 +8,11 @@ import org.blocksparse.internal.search.Candidates;
 import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.internal.search.LongHeap;
 
-/** The search of one row: which classes are still closed, and what was found in the others. */
+/** The search of one row: the classes that are still closed, and the results of the others. */
 final class RowSearchState {
   /**
-   * With one of {@value} classes open, and at least {@link #LEAST}, a search looks at the others.
+   * The denominator of the share of classes, at least {@link #LEAST}, after which a search checks
+   * the others.
    */
   private static final int SOME = 64;
 
@@ -19,7 +20,7 @@ final class RowSearchState {
 
   final int row;
 
-  /** The classes that are not open and hold what is allowed, the likeliest on top. */
+  /** The closed classes with allowed outputs, the most probable on top. */
   private final LongHeap closed = new LongHeap();
 
   private Candidates candidates;
@@ -27,7 +28,7 @@ final class RowSearchState {
 
   private int opened;
 
-  /** How many classes hold what is allowed. */
+  /** The number of classes with allowed outputs. */
   private int classes;
 
   /** An upper bound of the joint probability of the outputs of opened classes. */
@@ -38,7 +39,7 @@ final class RowSearchState {
   }
 
   /**
-   * Begins.
+   * Begins the search.
    *
    * @param byClass (rows, classes): log probabilities of the classes
    * @param room for the classes of all rows
@@ -112,7 +113,7 @@ final class RowSearchState {
     return 2 * beyond >= classes ? beyond : Math.max(1, opened);
   }
 
-  /** Opens the likeliest closed class, and returns it. */
+  /** Opens the most probable closed class. Returns its number. */
   int open(ClassTable table, Link link) {
     float logProbability = bound();
     int classNumber = (int) closed.removeMin();
@@ -122,10 +123,9 @@ final class RowSearchState {
   }
 
   /**
-   * Takes what is allowed of a class that was opened.
+   * Offers the allowed outputs of an opened class.
    *
-   * @param divided what the ranking is to give for log probabilities; they themselves, unless they
-   *     are divided
+   * @param divided the log probabilities for the ranking; the same array unless they are divided
    */
   void take(int classNumber, ClassTable table, float[] logProbabilities, float[] divided) {
     int[] members = table.members()[classNumber];

@@ -11,17 +11,16 @@ import org.blocksparse.internal.search.OutputFilter;
 /**
  * Draws outputs from their distribution: a class, then an output of that class; for one call.
  *
- * <p>With a filter, a class is drawn as if all of it were allowed, if anything is. If what is drawn
- * in it is left out, the row tries again, and counts of that class from now on only what is
- * allowed. This is drawing with rejection from a distribution that lies nowhere below the right
- * one, and comes nearer to it with each class that is opened: what is accepted has exactly the
- * right distribution (Gilks and Wild, 1992, have the idea), and few classes are opened.
+ * <p>With a filter, a class is drawn as if all of it were allowed, if anything is. If the output
+ * drawn in it is not allowed, the row tries again, and from then on counts only the allowed outputs
+ * of that class. This is drawing with rejection from a distribution that lies nowhere below the
+ * right one, and comes nearer to it with each class that is opened: what is accepted has exactly
+ * the right distribution (Gilks and Wild, 1992, have the idea), and few classes are opened.
  */
 final class Sampling {
   /**
-   * Two floats that differ do so by 2<sup>-149</sup> or more: at this temperature all but the
-   * likeliest are as good as impossible. A lower one would change nothing but let logarithms
-   * overflow.
+   * Two floats that differ do so by 2<sup>-149</sup> or more: at this temperature all but the most
+   * probable are practically impossible. A lower one would only let logarithms overflow.
    */
   private static final double LOWEST_TEMPERATURE = 0x1p-700;
 
@@ -31,7 +30,7 @@ final class Sampling {
   private final double temperature;
   private final RandomGenerator random;
 
-  /** One distribution at a time: log probabilities as they are, what they become, and shares. */
+  /** The log probabilities of one distribution at a time. */
   private final float[] logProbabilities;
 
   private final double[] logs;
@@ -40,7 +39,7 @@ final class Sampling {
   /**
    * Creates a way to draw.
    *
-   * @param temperature what logits are divided by, positive
+   * @param temperature the divisor of logits, positive
    */
   public Sampling(
       TwoLevelSoftmax softmax,
@@ -60,20 +59,20 @@ final class Sampling {
   }
 
   /**
-   * One row's draw. It does not keep what the row allows: where each row has a list of its own,
-   * that takes a number for each class, and is found anew as fast as a class is drawn.
+   * One row's draw. It does not keep the row's allowed outputs: where each row has its own list,
+   * that takes a number for each class, and is found again as fast as a class is drawn.
    */
   private static final class Draw {
-    /** Among the rows that are drawn for at the same time. */
+    /** The number of the row among those drawn at the same time. */
     final int at;
 
-    /** Among all. */
+    /** The number of the row among all. */
     final int row;
 
-    /** The logarithms of what classes count, once one was opened in vain. */
+    /** The logarithms of the classes' shares, once a class was opened in vain. */
     double[] logs;
 
-    /** The classes that count exactly what is allowed of them. */
+    /** The classes that count only their allowed outputs. */
     boolean[] exact;
 
     int drawnClass;
@@ -141,7 +140,7 @@ final class Sampling {
     draw.drawnClass = at(draw, random.nextDouble(), ofClasses, table.classes());
   }
 
-  /** The logarithms of what classes have, as far as they hold anything that is allowed. */
+  /** Computes the logarithms of the shares of classes that have allowed outputs. */
   private void classes(Draw draw, AllowedSlots allowed, Rows byClass, double[] into) {
     byClass.get(draw.at, 0, logProbabilities, table.classes());
     for (int c = 0; c < table.classes(); c++) {
@@ -166,7 +165,7 @@ final class Sampling {
       throw notNumbers(draw);
     }
     if (certain || drawn < share) {
-      // Given that it is below, it is as likely to be anywhere there.
+      // Given that the number is below, it is uniform there.
       draw.drawn = members[at(draw, drawn / share, allowed, size)];
       return;
     }

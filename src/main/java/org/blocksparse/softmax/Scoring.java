@@ -6,7 +6,7 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.search.ClassTable;
 import org.blocksparse.softmax.Workspace.Ints;
 
-/** Scores outputs by the caller's own numbers: all of them, or those that are asked for. */
+/** Scores outputs by the caller's numbers: all of them, or chosen ones. */
 final class Scoring {
   private final TwoLevelSoftmax softmax;
   private final ClassTable table;
@@ -16,7 +16,9 @@ final class Scoring {
     this.table = table;
   }
 
-  /** The probabilities or log probabilities of all outputs, into {@code out} (batch, outputs). */
+  /**
+   * Writes the probabilities or log probabilities of all outputs to {@code out} (batch, outputs).
+   */
   public void all(Rows x, boolean logarithm, Rows out, Workspace workspace) {
     if (table.isDenseAndInOrder()) {
       softmax.grid(x, logarithm, out, null, workspace);
@@ -25,7 +27,10 @@ final class Scoring {
     }
   }
 
-  /** Puts results, which come by class and slot, into the order of the outputs. */
+  /**
+   * Returns a consumer that puts results, which come by class and slot, into the order of the
+   * outputs.
+   */
   private TwoLevelSoftmax.GridConsumer inOutputOrder(Rows out, boolean logarithm) {
     long[] places = table.places();
     float nothing = nothing(logarithm);
@@ -52,8 +57,8 @@ final class Scoring {
   }
 
   /**
-   * The probabilities or log probabilities of some outputs for each row. A class is opened once for
-   * a row, however many of the outputs it holds. Those that are retired have none.
+   * Computes the probabilities or log probabilities of some outputs for each row. A class is opened
+   * once for a row, however many of the outputs it holds. Retired outputs have none.
    *
    * @param offsets (batch + 1): those of row r are outputs [offsets[r], offsets[r + 1])
    * @param result receives them in the order of the outputs
@@ -90,14 +95,14 @@ final class Scoring {
     }
   }
 
-  /** The classes that are opened for outputs, as many as there is room for at a time. */
+  /** The classes that are opened for outputs, as many at a time as there is memory for. */
   private final class Requests {
     final int[] offsets;
     final int[] outputs;
     final int room;
     final Workspace workspace;
 
-    /** The request that each output is a part of; -1: it is retired. */
+    /** The request of each output; -1 if it is retired. */
     final int[] requestOf;
 
     final int[] readRow;
@@ -119,9 +124,9 @@ final class Scoring {
     /**
      * Makes requests for outputs from {@code first} on.
      *
-     * @param begin the first row that x has then
+     * @param begin the first row of x
      * @param end the row after the last
-     * @return the output after the last that there was room for
+     * @return the output after the last one that had room
      */
     int make(int first, int begin, int end) {
       count = 0;
@@ -134,7 +139,7 @@ final class Scoring {
             requestOf[i] = -1;
             continue;
           }
-          // A value left there before is no request of this row, or one for another class.
+          // An earlier value is no request of this row, or a request for another class.
           int request = requestOfClass[classNumber];
           if (request < firstOfRow || request >= count || classOf[request] != classNumber) {
             if (count == room) {
@@ -156,7 +161,10 @@ final class Scoring {
     }
   }
 
-  /** One level's part in the probability of an output, and how many on that level are likelier. */
+  /**
+   * The part of one level in the probability of an output, and the number of more probable ones on
+   * that level.
+   */
   public record Part(double probability, int rank) {}
 
   /** Returns the parts of both levels in the probability of an output that is not retired. */
@@ -178,7 +186,10 @@ final class Scoring {
     Rows compute(boolean logarithm);
   }
 
-  /** Logarithms rank what is too unlikely for a probability of type float, and have its digits. */
+  /**
+   * Returns the part of a level by logarithms, which also rank and keep the digits of probabilities
+   * that are too small for a float.
+   */
   private static Part part(Level level, int count, int index) {
     Rows logarithms = level.compute(true);
     int rank = rank(logarithms, count, index);

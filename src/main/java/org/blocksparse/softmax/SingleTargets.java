@@ -5,14 +5,14 @@ import org.blocksparse.internal.kernels.Targets;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.softmax.Workspace.Use;
 
-/** Targets of a softmax: one for each row. */
+/** The targets of a softmax: one for each row. */
 final class SingleTargets extends TrainingBatch {
   private final int[] classes;
   private final int[] slots;
   private final float smoothing;
 
   /**
-   * Targets.
+   * Creates the targets.
    *
    * @param size the number of rows
    * @param rowCount how many of them count

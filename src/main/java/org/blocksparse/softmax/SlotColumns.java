@@ -5,8 +5,8 @@ import org.blocksparse.internal.memory.Storage;
 
 /**
  * The numbers of the slots of classes, (classes, rows, slots): of W2 with a row for each feature,
- * of b2 with one, or of what an optimizer keeps of them. Changed in place, and without memory of
- * its own: half of a change would be left where there is none.
+ * of b2 with one, or of their optimizer state. They are changed in place, and without other memory:
+ * a change must not fail halfway for lack of it.
  */
 record SlotColumns(Storage storage, int rows, int slots) {
   private long at(int classNumber, int row, int slot) {
@@ -18,7 +18,7 @@ record SlotColumns(Storage storage, int rows, int slots) {
     return storage.getFloat(at(classNumber, row, slot));
   }
 
-  /** Moves what is in a slot of a class into another one, and clears where it was. */
+  /** Moves the numbers of a slot of a class to another slot, and clears the first. */
   public void move(int classNumber, int from, int to) {
     for (int row = 0; row < rows; row++) {
       float value = storage.getFloat(at(classNumber, row, from));

@@ -5,13 +5,13 @@ import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.search.ClassTable;
 
 /**
- * The prior of label smoothing over classes: their share of all outputs. Within a class it is
- * uniform, so that all outputs of one class get the same.
+ * The prior of label smoothing over classes: the share of all outputs that each has. Within a class
+ * it is uniform, so that all outputs of one class get the same.
  */
 final class SmoothingPrior {
   private SmoothingPrior() {}
 
-  /** (classes) probabilities in new memory. */
+  /** Returns (classes) probabilities in new memory. */
   public static Storage of(ClassTable classes) {
     Storage prior = Storage.allocate(classes.classes());
     int live = classes.live();

@@ -9,7 +9,7 @@ import org.blocksparse.FloatTensor;
  * The gradients of a loss of a {@link HierarchicalSoftmax} or a {@link LabelTree}: new, dense
  * tensors that are closed together.
  *
- * @param loss the loss itself
+ * @param loss the loss
  * @param x (batch, features)
  * @param W1 (features, classes)
  * @param b1 (classes)

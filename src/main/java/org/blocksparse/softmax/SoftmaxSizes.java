@@ -33,22 +33,22 @@ record SoftmaxSizes(int features, int classes, int slots) {
     return Dimensions.size(dims(parameter), Float.BYTES);
   }
 
-  /** Memory of the size of W1 as a block. */
+  /** Returns memory of the size of W1 as a block. */
   Blocks w1(Storage storage) {
     return Blocks.dense(storage, 1, 1, features, classes);
   }
 
-  /** Memory of the size of b1 as a row. */
+  /** Returns memory of the size of b1 as a row. */
   Rows b1(Storage storage) {
     return new Rows(storage, 1, classes);
   }
 
-  /** Memory of the size of W2 as a block for each class. */
+  /** Returns memory of the size of W2 as a block for each class. */
   Blocks w2(Storage storage) {
     return Blocks.dense(storage, 1, classes, features, slots);
   }
 
-  /** Memory of the size of b2 as a row for each class. */
+  /** Returns memory of the size of b2 as a row for each class. */
   Rows b2(Storage storage) {
     return new Rows(storage, classes, slots);
   }

@@ -15,7 +15,7 @@ import org.blocksparse.internal.weights.WeightType;
 /**
  * The memory of all parameters, or of gradients with respect to them.
  *
- * @param type what the weights are stored as; if not as floats, they are only read
+ * @param type the type of the weights; if it is not float32, they are only read
  * @param w1Scales (classes), or null; see {@link WeightType#hasScales}
  * @param w2Scales (classes, slots), or null
  */
@@ -29,17 +29,17 @@ record SoftmaxStorage(
     Storage w2Scales)
     implements AutoCloseable {
 
-  /** Memory of floats. */
+  /** Creates the memory of floats. */
   public SoftmaxStorage(Storage w1, Storage b1, Storage w2, Storage b2) {
     this(w1, b1, w2, b2, WeightType.FLOAT32, null, null);
   }
 
-  /** Memory of weights of a type. */
+  /** Creates the memory of weights of a type. */
   public SoftmaxStorage(StoredWeights w1, Storage b1, StoredWeights w2, Storage b2) {
     this(w1.elements(), b1, w2.elements(), b2, w2.type(), w1.scales(), w2.scales());
   }
 
-  /** Zeros. If there is not enough memory for one of them, none is kept. */
+  /** Returns zeros. If there is not enough memory for one of them, none is kept. */
   public static SoftmaxStorage zeros(SoftmaxSizes sizes) {
     Storage[] all =
         Storage.allocateAll(Arrays.stream(Parameter.values()).mapToLong(sizes::elements).toArray());
@@ -84,7 +84,7 @@ record SoftmaxStorage(
         + 4 * (b1.elements() + b2.elements());
   }
 
-  /** Returns all of them; null stands for scales that there are not. */
+  /** Returns the memory of all parameters, with null for missing scales. */
   public Storage[] all() {
     return new Storage[] {w1, b1, w2, b2, w1Scales, w2Scales};
   }
@@ -98,12 +98,12 @@ record SoftmaxStorage(
     }
   }
 
-  /** W1 as a block, to be multiplied by. */
+  /** Returns W1 as a block for products. */
   Blocks w1(SoftmaxSizes sizes) {
     return sizes.w1(w1).as(type, w1Scales);
   }
 
-  /** W2 as a block for each class, to be multiplied by. */
+  /** Returns W2 as a block for each class, for products. */
   Blocks w2(SoftmaxSizes sizes) {
     return sizes.w2(w2).as(type, w2Scales);
   }
@@ -119,8 +119,8 @@ record SoftmaxStorage(
   }
 
   /**
-   * New optimizer state of all parameters, by their ordinals. The class level is one block, since
-   * every step touches all of it; of W2 and b2 each class is a block.
+   * Returns new optimizer state of all parameters, by their ordinals. The class level is one block,
+   * since every step touches all of it; of W2 and b2 each class is a block.
    */
   public LayerState optimizerState(int classes) {
     return new LayerState(

@@ -43,7 +43,7 @@ final class SoftmaxTraining<T> {
     return tensor == null ? null : KernelOperands.rows(tensor);
   }
 
-  /** Computes something of the losses of a pass that changes nothing in the layer. */
+  /** Computes something from the losses of a pass that does not change the layer. */
   private <R> R pass(
       FloatTensor x,
       T given,
@@ -109,8 +109,8 @@ final class SoftmaxTraining<T> {
   /**
    * Makes a step and returns its loss; {@code gradX} may be null.
    *
-   * @param run runs the pass as far as needed
-   * @param number of the step, for the message if it is rejected
+   * @param run runs the needed parts of the pass
+   * @param number the number of the step, for the message if it is rejected
    */
   double step(
       FloatTensor x,

@@ -4,11 +4,11 @@ package org.blocksparse.softmax;
 import org.blocksparse.internal.schedule.Scheduler;
 
 /**
- * Receives the gradients of a {@link TrainingPass}: of the class level once, of every opened class
- * on the worker that has it.
+ * Receives the gradients of a {@link TrainingPass}: that of the class level once, those of opened
+ * classes on the worker of each class.
  */
 interface SoftmaxUpdate {
-  /** The update of a pass that computes the loss, and perhaps the gradient of x, alone. */
+  /** The update of a pass that computes only the loss, and perhaps the gradient of x. */
   SoftmaxUpdate NONE =
       new SoftmaxUpdate() {
         @Override
@@ -31,7 +31,10 @@ interface SoftmaxUpdate {
    */
   boolean finiteOnly();
 
-  /** No row that counts opens a class here: in a part of a layer, others may have stepped. */
+  /**
+   * Called if no row that counts opens a class here: other parts of the layer may have made the
+   * step.
+   */
   default void noRows() {}
 
   /** Takes the gradient of the class level; the last call of a pass. */

@@ -29,10 +29,12 @@ import org.blocksparse.internal.weights.Blocks;
  * <p>The groups do not depend on the workers.
  */
 final class SphericalKMeans {
-  /** Vectors compared at a time. */
+  /** The vectors that are compared at a time. */
   private static final int SLICE = 4096;
 
-  /** Centroids that are kept for each vector; if these groups are full, the others are tried. */
+  /**
+   * The centroids that are kept for each vector; if these groups are full, the others are tried.
+   */
   public static final int NEAREST = 8;
 
   private final Engine engine;
@@ -46,14 +48,14 @@ final class SphericalKMeans {
   private final float[] similarities;
   private final int[] groupOf;
 
-  /** Vectors that are as similar to any group as to the others. */
+  /** The vectors without a direction, which are equally similar to all groups. */
   private final BitSet withoutDirection = new BitSet();
 
   /** The number of vectors of each group. */
   private final int[] size;
 
   /**
-   * Creates a division to be found.
+   * Creates the search for a division.
    *
    * @param vectors (count, dims), finite; dims times groups and {@link #NEAREST} times count fit
    *     into arrays
@@ -111,7 +113,7 @@ final class SphericalKMeans {
   }
 
   /**
-   * Scales the vector at {@code start} to length 1; one without a direction becomes zero.
+   * Scales the vector at {@code start} to length 1; a vector without a direction becomes zero.
    *
    * @return whether it has one
    */
@@ -147,7 +149,7 @@ final class SphericalKMeans {
     }
   }
 
-  /** The end of the slice that begins there; a whole slice more may be no int. */
+  /** Returns the end of the slice that begins at {@code begin}, without overflow. */
   private static int sliceEnd(int begin, int end) {
     return begin + Math.min(SLICE, end - begin);
   }
@@ -182,7 +184,7 @@ final class SphericalKMeans {
     return toCentroids;
   }
 
-  /** Keeps the best few of a row, in order, by insertion. */
+  /** Keeps the nearest centroids of a row, in order, by insertion. */
   private void keepNearest(int vector, float[] toCentroids) {
     int kept = Math.min(NEAREST, groups);
     int at = vector * kept;
@@ -229,8 +231,8 @@ final class SphericalKMeans {
   }
 
   /**
-   * Puts vectors whose nearest groups are full into the nearest of the others. Those without a
-   * direction, of labels that do not occur for instance, may be most of them, and need no search.
+   * Puts vectors whose nearest groups are full into the nearest of the others. Most of them may
+   * have no direction, such as those of labels that do not occur; these need no search.
    */
   private void chooseOfAll(int[] left, int leftCount, Storage[] memory) {
     for (int begin = 0; begin < leftCount; begin = sliceEnd(begin, leftCount)) {
@@ -267,19 +269,21 @@ final class SphericalKMeans {
     return best;
   }
 
-  /** Vectors by what they lose if they get their second choice; those with the same by number. */
+  /**
+   * Returns the vectors by what they lose if they get their second choice; equal ones by number.
+   */
   private int[] byRegret(int kept) {
     long[] keys = new long[count];
     for (int v = 0; v < count; v++) {
       float regret = kept < 2 ? 0 : similarities[v * kept] - similarities[v * kept + 1];
-      // The distance is not negative, so its bits are in its order.
+      // The difference is not negative, so its bits have the same order.
       keys[v] = (long) -Float.floatToIntBits(Math.max(0, regret)) << 32 | v;
     }
     Arrays.sort(keys);
     return Arrays.stream(keys).mapToInt(key -> (int) key).toArray();
   }
 
-  /** A group that is nobody's nearest takes a vector of a group that has several. */
+  /** Gives each empty group a vector of a group that has several. */
   private void fillEmptyGroups() {
     int vector = 0;
     for (int g = 0; g < groups; g++) {
@@ -294,7 +298,7 @@ final class SphericalKMeans {
     }
   }
 
-  /** Sums up each group in the order of its vectors, and scales it to length 1. */
+  /** Sums the vectors of each group, in their order, and scales the sum to length 1. */
   private void findCentroids() {
     int[] begin = new int[groups + 1];
     for (int g = 0; g < groups; g++) {

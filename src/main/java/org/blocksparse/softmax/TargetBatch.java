@@ -55,8 +55,8 @@ final class TargetBatch {
       }
     }
     float[] weights = weights(batch, loss, workspace.weights(batch));
-    // A row of weight 0, or so little that its share of the mean is 0, is one of the mean's rows,
-    // but there is nothing to compute for it.
+    // A row of weight 0, or so little that its share of the mean is 0, counts among the mean's
+    // rows, but needs no computation.
     int[] rows = workspace.ints(Ints.ROWS, batch);
     int[] classOf = workspace.ints(Ints.CLASSES, batch);
     int[] slotOf = workspace.ints(Ints.SLOTS, batch);
@@ -116,7 +116,7 @@ final class TargetBatch {
     }
   }
 
-  /** The caller's weights, by default 1, in an array that may be longer. */
+  /** Returns the caller's weights, by default 1, in an array that may be longer. */
   private static float[] weights(int batch, Loss loss, float[] weights) {
     if (loss.rowWeights() == null) {
       Arrays.fill(weights, 0, batch, 1);
@@ -127,7 +127,7 @@ final class TargetBatch {
       loss.rowWeights().get(0, weights, 0, batch);
       for (int r = 0; r < batch; r++) {
         if (!Float.isFinite(weights[r])) {
-          Check.finite("rowWeights[" + r + "]", weights[r]); // names it, at the cost of a string
+          Check.finite("rowWeights[" + r + "]", weights[r]); // the name costs a string
         }
       }
       return weights;

@@ -6,8 +6,8 @@ import org.blocksparse.internal.kernels.Targets;
 import org.blocksparse.internal.memory.Storage;
 
 /**
- * The checked targets of a batch: what a {@link TrainingPass} trains towards. Its arrays are those
- * of a {@link Workspace} and may be longer than what is in them.
+ * The checked targets of a batch: the targets of a {@link TrainingPass}. Its arrays are those of a
+ * {@link Workspace} and may be longer than their content.
  */
 abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
   private final int size;
@@ -20,7 +20,7 @@ abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
    *
    * @param size the number of rows
    * @param rows the rows that count, ascending
-   * @param weights (batch): what the loss of each row is multiplied by
+   * @param weights (batch): the factor of each row's loss
    */
   TrainingBatch(int size, int rowCount, int[] rows, float[] weights) {
     this.size = size;
@@ -71,7 +71,7 @@ abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
   /** Returns how often a row opens a class. */
   public abstract int openedCount();
 
-  /** Each class that a row opens. */
+  /** Returns each class that a row opens. */
   abstract int[] openedClasses();
 
   /** Returns the row that opens each opened class, ascending. */
@@ -86,10 +86,10 @@ abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
   abstract int logitRowCount();
 
   /**
-   * The end of the classes from {@code begin} on, one at least, that are opened at most so often
-   * together.
+   * Returns the end of the classes from {@code begin} on, at least one, that are opened at most
+   * {@code mostOpened} times in all.
    *
-   * @param classes how many there are
+   * @param classes the number of all classes
    */
   abstract int endOfClasses(int begin, int classes, long mostOpened, Workspace workspace);
 
@@ -114,7 +114,7 @@ abstract sealed class TrainingBatch permits LabelSets, SingleTargets {
   /**
    * Returns the targets of the class level, whose rows are those of the batch.
    *
-   * @param prior what smoothing distributes by, or null: evenly
+   * @param prior the distribution of smoothing; null if it is even
    */
   abstract Targets classTargets(Storage prior, Workspace workspace);
 

@@ -21,8 +21,8 @@ import org.blocksparse.softmax.Workspace.Schedule;
 import org.blocksparse.softmax.Workspace.Use;
 
 /**
- * Loss and gradients of one batch, given to a {@link SoftmaxUpdate} on the way: classes first, the
- * class level last.
+ * Computes the loss and the gradients of one batch, and passes these to a {@link SoftmaxUpdate}:
+ * classes first, the class level last.
  *
  * <p>Everything that is done to a class, from logits to the update of its block, is done by one
  * worker in one go, while the block is in its cache: the block is read once from memory and written
@@ -51,14 +51,15 @@ final class TrainingPass {
   /** The end of the classes of {@link #first}. */
   private final int firstEnd;
 
-  /** Opened classes at a time: logits of a batch that opens more would take more memory. */
+  /**
+   * The most opened classes at a time: logits of a batch that opens more would take more memory.
+   */
   private final long mostOpened;
 
   /**
    * Creates a pass.
    *
-   * @param prior what smoothing distributes by among the classes: {@link SmoothingPrior}; null
-   *     where there is no smoothing
+   * @param prior the {@link SmoothingPrior} over the classes; null if there is no smoothing
    * @param gradX (batch, features) receives the gradient with respect to x, or null
    */
   public TrainingPass(
@@ -94,7 +95,7 @@ final class TrainingPass {
     this.first = new OpenedClasses(0, firstEnd);
   }
 
-  /** Room for rows. Logits become the gradients with respect to them in place. */
+  /** Returns memory for rows. Logits become the gradients with respect to them in place. */
   private Rows room(Use use, long count, int size) {
     return new Rows(workspace.get(use, count * size), count, size);
   }
@@ -103,8 +104,8 @@ final class TrainingPass {
    * Makes the pass.
    *
    * @return for each row that counts, its negative log likelihood, not weighted, in an array of the
-   *     workspace; if the update wants it finite and it is not at the class level, that is all
-   *     there is
+   *     workspace; only that of the class level if this is not finite and the update wants it
+   *     finite
    */
   public double[] run() {
     double[] losses = workspace.losses(batch.rowCount());
@@ -136,7 +137,7 @@ final class TrainingPass {
     return losses;
   }
 
-  /** Makes the pass as far as the class level goes, which needs nothing of the classes. */
+  /** Runs the class level of the pass, which does not depend on the classes. */
   public double[] runClassLevel() {
     double[] losses = workspace.losses(batch.rowCount());
     Arrays.fill(losses, 0, batch.rowCount(), 0);
@@ -149,7 +150,7 @@ final class TrainingPass {
     return losses;
   }
 
-  /** Makes the pass as far as the opened classes go, which need nothing of the class level. */
+  /** Runs the opened classes of the pass, which do not depend on the class level. */
   public double[] runOpenedClasses() {
     double[] losses = workspace.losses(batch.rowCount());
     Arrays.fill(losses, 0, batch.rowCount(), 0);
@@ -168,7 +169,7 @@ final class TrainingPass {
   /** Adds the losses of the class level; false if they are not finite and have to be. */
   private boolean classGradients(GemmSchedule gemm, double[] losses) {
     engine.gemm(gemm, x, w1, Sums.from(b1, classLogits));
-    // An x that is not finite makes all logits of its row so: the first one shows it.
+    // If an element of x is not finite, neither is any logit of its row, so the first one shows it.
     boolean finite = rowsAreFinite(losses, row -> !Float.isFinite(classLogits.get(row, 0)));
     Kernels kernels = engine.kernels();
     CrossEntropy loss =
@@ -214,8 +215,8 @@ final class TrainingPass {
   }
 
   /**
-   * The work of rows in some of the classes that they open. It takes the memory of those before it:
-   * there is one at a time.
+   * The work of rows in some of the classes that they open. Each reuses the memory of the one
+   * before: there is one at a time.
    */
   private final class OpenedClasses {
     private final TrainingBatch rows;
@@ -225,10 +226,10 @@ final class TrainingPass {
     private GemmSchedule opened;
     private OuterSchedule outer;
 
-    /** Null if there is no gradient with respect to x. */
+    /** The way into the gradient with respect to x, or null. */
     private SlotsToX toX;
 
-    /** The opened classes among [begin, end). */
+    /** Creates the work of the opened classes among [begin, end). */
     OpenedClasses(int begin, int end) {
       boolean all = begin == 0 && end == sizes.classes();
       this.rows = all ? batch : batch.ofClasses(begin, end, workspace);
@@ -301,12 +302,12 @@ final class TrainingPass {
   }
 
   /**
-   * The way of opened classes into the gradient with respect to x. If a row opens several, which
-   * different workers have, each class has a row of its own for what it adds: the sum does not
-   * depend on who comes first.
+   * The products of opened classes for the gradient with respect to x. If a row opens several
+   * classes, which different workers may have, each class has its own row of summands: the sum does
+   * not depend on the order of the workers.
    *
-   * @param schedule with the chunks of that of the opened classes
-   * @param rows where the products go; added to if they are the gradient itself
+   * @param schedule the schedule, with the chunks of that of the opened classes
+   * @param rows the rows that receive the products; added to if they are the gradient itself
    * @param sums adds those rows up, or null: they are the gradient itself
    */
   private record SlotsToX(GemmSchedule schedule, Rows rows, GemmSchedule sums) {
@@ -331,7 +332,7 @@ final class TrainingPass {
     if (allCount()) {
       return workspace.dense(count);
     }
-    // Rows that do not count are left out: what they hold times a gradient of 0 might be NaN.
+    // Rows that do not count are left out: their elements times a gradient of 0 might be NaN.
     int[] rows = batch.rows();
     return workspace
         .schedules(Schedule.CLASS_LEVEL)

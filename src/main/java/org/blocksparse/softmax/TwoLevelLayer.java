@@ -170,7 +170,7 @@ public abstract sealed class TwoLevelLayer<T>
   }
 
   /**
-   * Weights of the classes, (features, classes): the layer's own, not a copy.
+   * Returns the weights of the classes, (features, classes): the layer's own, not a copy.
    *
    * @throws IllegalStateException if {@link #weightType} is not FLOAT32: such a layer is read-only
    */
@@ -178,17 +178,17 @@ public abstract sealed class TwoLevelLayer<T>
     return tensor(Parameter.W1);
   }
 
-  /** Biases of the classes, (classes): the layer's own, not a copy. */
+  /** Returns the biases of the classes, (classes): the layer's own, not a copy. */
   public FloatTensor b1() {
     return tensor(Parameter.B1);
   }
 
-  /** Weights of the outputs, (classes, features, slots); as {@link #W1}. */
+  /** Returns the weights of the outputs, (classes, features, slots); as {@link #W1}. */
   public FloatTensor W2() {
     return tensor(Parameter.W2);
   }
 
-  /** Biases of the outputs, (classes, slots): the layer's own, not a copy. */
+  /** Returns the biases of the outputs, (classes, slots): the layer's own, not a copy. */
   public FloatTensor b2() {
     return tensor(Parameter.B2);
   }
@@ -318,7 +318,7 @@ public abstract sealed class TwoLevelLayer<T>
     R of(LayerMemory memory, Rows x, Workspace workspace);
   }
 
-  /** Computes something of x, and of what a filter allows. */
+  /** Computes something from x and the allowed outputs of a filter. */
   private <R> R compute(FloatTensor x, Filter filter, Computation<R> computation) {
     LayerMemory all = memory();
     try (OperandLease lease =
@@ -527,7 +527,7 @@ public abstract sealed class TwoLevelLayer<T>
 
   /**
    * Searches as {@link #atLeast(FloatTensor, double)} does, among the outputs that a filter allows;
-   * throws what {@link #topK(FloatTensor, int, Filter)} does.
+   * errors as {@link #topK(FloatTensor, int, Filter)}.
    */
   public Ranking atLeast(FloatTensor x, double probability, Filter filter) {
     float threshold = (float) Math.log(Check.inUnitInterval("probability", probability));
@@ -656,7 +656,7 @@ public abstract sealed class TwoLevelLayer<T>
   }
 
   /**
-   * One training step on the mean loss of the rows, without a gradient for x; see {@link
+   * Makes a training step on the mean loss of the rows, without a gradient for x; see {@link
    * #step(FloatTensor, Object, Loss, Optimizer, FloatTensor)}.
    */
   public double step(FloatTensor x, T targets, Optimizer optimizer) {
@@ -664,11 +664,11 @@ public abstract sealed class TwoLevelLayer<T>
   }
 
   /**
-   * One training step: computes the loss and gradients, and updates all parameters, class by class,
-   * while each block of W2 is in the cache. It touches only the classes of the targets, and never
-   * allocates a gradient of the size of W2: time and memory do not depend on the number of outputs
-   * in other classes. If every row has weight 0 or only ignored targets, only {@link #steps}
-   * changes.
+   * Makes a training step: computes the loss and gradients, and updates all parameters, class by
+   * class, while each block of W2 is in the cache. It touches only the classes of the targets, and
+   * never allocates a gradient of the size of W2: time and memory do not depend on the number of
+   * outputs in other classes. If every row has weight 0 or only ignored targets, only {@link
+   * #steps} changes.
    *
    * <p>Cost: 3 F (C + S d), or 2 F (C + S d) without gradX, where d is the number of different
    * classes of a row's targets; reads and writes these classes once.
@@ -693,7 +693,7 @@ public abstract sealed class TwoLevelLayer<T>
    */
   public double step(FloatTensor x, T targets, Loss loss, Optimizer optimizer, FloatTensor gradX) {
     long taken = held.steps.get();
-    // A file may say that the last step that can be counted has been taken.
+    // A file may have the largest number of steps.
     long number = Math.max(taken, taken + 1);
     double value = training().step(x, targets, loss, optimizer, gradX, TrainingPass::run, number);
     held.steps.updateAndGet(before -> Math.max(before, before + 1));

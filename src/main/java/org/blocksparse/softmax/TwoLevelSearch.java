@@ -12,7 +12,7 @@ import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.softmax.Workspace.Ints;
 
 /**
- * Finds the likeliest outputs without computing all of them.
+ * Finds the most probable outputs without computing all of them.
  *
  * <p>For each row, classes are opened in descending order of P(class), until the next one cannot
  * hold an output that belongs into the ranking: P(output) = P(class) P(output | class) is at most
@@ -107,7 +107,7 @@ final class TwoLevelSearch {
     return allowed;
   }
 
-  /** Makes rounds until all searches are done. */
+  /** Runs rounds until all searches are done. */
   private void search(
       Rows x,
       Rows classes,
@@ -139,7 +139,7 @@ final class TwoLevelSearch {
    * Opens the classes of a round.
    *
    * @param starts receives where the requests of each search begin
-   * @return how many requests there are; what they are is in the workspace
+   * @return how many requests there are, which are in the workspace
    */
   private int openNext(
       RowSearchState[] active, int count, int[] starts, long maxRound, Workspace workspace) {
@@ -208,7 +208,7 @@ final class TwoLevelSearch {
         });
   }
 
-  /** Offers outputs with log probabilities among what is allowed. */
+  /** Offers outputs with log probabilities among the allowed ones. */
   private void offer(
       RowSearchState[] active,
       int count,
@@ -235,7 +235,10 @@ final class TwoLevelSearch {
         });
   }
 
-  /** Puts those of some searches that are not done into {@code into}, which may be the same. */
+  /**
+   * Puts the unfinished ones of some searches into {@code into}, which may be the same array.
+   * Returns how many there are.
+   */
   private static int unfinished(RowSearchState[] searches, int count, RowSearchState[] into) {
     int unfinished = 0;
     for (int i = 0; i < count; i++) {

@@ -29,25 +29,25 @@ import org.blocksparse.softmax.Workspace.Use;
  * GemmSchedule}). Training is a {@link TrainingPass}.
  */
 final class TwoLevelSoftmax {
-  /** Rows that are computed over all outputs at a time: enough to use each block of W2 well. */
+  /** The rows that are computed over all outputs at a time: enough to use each block of W2 well. */
   private static final int GRID_ROWS = 384;
 
-  /** The fewest rows for which the processor need not wait for a block of W2. */
+  /** The least rows for which the processor need not wait for a block of W2. */
   private static final int MIN_GRID_ROWS = 16;
 
-  /** Results that are kept on the way, if they are wanted elsewhere in another order. */
+  /** The most results in memory at a time, if they are wanted in another order. */
   private static final long GRID_ELEMENTS = 1 << 25;
 
-  /** Rows times classes of a schedule, which takes 60 bytes of the heap for each. */
+  /** The most rows times classes of a schedule, which takes 60 bytes of heap for each. */
   private static final int GRID_PAIRS = 1 << 22;
 
-  /** Rows times classes that keep the workers busy where there are few classes. */
+  /** The rows times classes that keep the workers busy where there are few classes. */
   private static final int GRID_ROWS_TIMES_CLASSES = 2048;
 
-  /** Rows times classes at a time: a search has a heap of eight bytes for each. */
+  /** The most rows times classes at a time: a search has eight bytes for each. */
   private static final int MAX_ROWS_TIMES_CLASSES = 1 << 22;
 
-  /** Elements of {@link #maxRound} where weights are few: 64 MB. */
+  /** The least {@link #maxRound}, where weights are few: 64 MB. */
   private static final long LEAST_MAX_ROUND = 1 << 24;
 
   private final Engine engine;
@@ -110,7 +110,7 @@ final class TwoLevelSoftmax {
     return result;
   }
 
-  /** Log probabilities, and the logits that they were made of. */
+  /** The log probabilities of logits, with these. */
   record WithLogits(Rows logProbabilities, Rows logits) {}
 
   /**
@@ -164,8 +164,9 @@ final class TwoLevelSoftmax {
   }
 
   /**
-   * Rows that are searched, drawn or placed at a time, so that all classes and one opened class of
-   * each take memory that does not grow with the batch: 16 MB, and {@link #maxRound}.
+   * Returns the rows that are searched, drawn or placed at a time, so that all classes and one
+   * opened class of each take memory that does not grow with the batch: 16 MB, and {@link
+   * #maxRound}.
    */
   public int rowsAtOnce() {
     return rowsAtOnce(maxRound());
@@ -187,7 +188,7 @@ final class TwoLevelSoftmax {
    * Slots that do not take part get 0, or negative infinity.
    *
    * @param readRow null: request r is for row r
-   * @param classes what {@link #classes} returned for the same x and logarithm; null: conditional
+   * @param classes the result of {@link #classes} for the same x and logarithm; null: conditional
    *     on the class
    * @param requests how many there are; arrays may be longer
    */
@@ -249,7 +250,7 @@ final class TwoLevelSoftmax {
     return scale;
   }
 
-  /** Logits and their probabilities chunk by chunk, so that these find them in the cache. */
+  /** Computes logits and their probabilities chunk by chunk, while the logits are in the cache. */
   private void gemmAndLink(
       GemmSchedule schedule, Rows x, Storage scale, boolean logarithm, Rows result) {
     Kernels kernels = engine.kernels();
@@ -281,10 +282,11 @@ final class TwoLevelSoftmax {
   }
 
   /**
-   * The probabilities or log probabilities of all slots of all classes, some rows at a time.
+   * Computes the probabilities or log probabilities of all slots of all classes, some rows at a
+   * time.
    *
-   * @param direct (batch, classes * slots) where the results are wanted, or null
-   * @param consumer receives results that lie elsewhere, if {@code direct} is null
+   * @param direct (batch, classes * slots) receives the results, or null
+   * @param consumer receives the results if {@code direct} is null
    */
   public void grid(
       Rows x, boolean logarithm, Rows direct, GridConsumer consumer, Workspace workspace) {
@@ -332,7 +334,7 @@ final class TwoLevelSoftmax {
     return sizes;
   }
 
-  /** (classes) integers: the slots of each class that take part, or null: all of them. */
+  /** Returns (classes) integers: the slots of each class that take part; null if all do. */
   Storage valid() {
     return valid;
   }

@@ -35,7 +35,7 @@ final class Workspace implements AutoCloseable {
     CLASSES,
     /** (rows, slots): the same of the outputs in the opened class of each row. */
     SLOTS,
-    /** (batch, classes): logits of the classes, where {@link #CLASSES} are made of them. */
+    /** (batch, classes): logits of the classes, from which {@link #CLASSES} are computed. */
     CLASS_LOGITS,
     /** (batch, features): x without the elements that dropout sets to zero. */
     DROPPED_X,
@@ -49,11 +49,11 @@ final class Workspace implements AutoCloseable {
     SLOT_WEIGHTS,
     /** Integers: the classes of the targets. */
     CLASS_TARGETS,
-    /** (batch + 1) integers: where those of each row begin. */
+    /** (batch + 1) integers: the begins of the rows among them. */
     CLASS_TARGET_OFFSETS,
     /** Integers: the slots of the targets. */
     SLOT_TARGETS,
-    /** (rows + 1) integers: where those of each opened class begin. */
+    /** (rows + 1) integers: the begins of the opened classes among them. */
     SLOT_TARGET_OFFSETS,
     /** (rows, features): what opened classes add to the gradient with respect to x. */
     GRAD_ROWS,
@@ -69,7 +69,7 @@ final class Workspace implements AutoCloseable {
   public enum Ints {
     /** (batch): the targets. */
     TARGETS,
-    /** (batch + 1): where the targets of each row begin. */
+    /** (batch + 1): the begins of each row's targets. */
     TARGET_OFFSETS,
     /** (rows): the rows that count in a loss. */
     ROWS,
@@ -77,13 +77,13 @@ final class Workspace implements AutoCloseable {
     CLASSES,
     /** (rows), or (targets): the slots of targets. */
     SLOTS,
-    /** (batch + 1): where the classes that each row opens begin. */
+    /** (batch + 1): the begins of the classes that each row opens. */
     OPENED_STARTS,
     /** (opened classes): the row that opens each. */
     OPENING_ROWS,
-    /** (opened classes + 1): where the slots begin that are targets. */
+    /** (opened classes + 1): the begins of the slots that are targets. */
     SLOT_STARTS,
-    /** (targets): the request that each target is a part of. */
+    /** (targets): the request of each target. */
     REQUESTS,
     /** (requests): the row of x that is read. */
     REQUEST_ROWS,
@@ -91,9 +91,9 @@ final class Workspace implements AutoCloseable {
     REQUEST_CLASSES,
     /** (classes): the latest request for each class. */
     REQUEST_OF_CLASS,
-    /** (active rows + 1): where the requests of each begin. */
+    /** (active rows + 1): the begins of each row's requests. */
     REQUEST_STARTS,
-    /** (opened classes + 1): where the chunks of each begin. */
+    /** (opened classes + 1): the begins of each class's chunks. */
     CHUNK_STARTS,
     /** (classes): how often each is opened. */
     OPENED_OF_CLASS,
@@ -115,15 +115,15 @@ final class Workspace implements AutoCloseable {
   public enum Schedule {
     /** The rows of opened classes. */
     OPENED,
-    /** The rows of opened classes, to what each adds to the gradient with respect to x. */
+    /** From the rows of opened classes to their summands of the gradient with respect to x. */
     OPENED_TO_X,
-    /** The sums over classes, for the rows of that gradient. */
+    /** The sums of these over the classes, for the rows of that gradient. */
     SUMS,
     /** The class level, if not all rows count. */
     CLASS_LEVEL
   }
 
-  /** Workspaces that wait for the next call. */
+  /** The workspaces that wait for the next call. */
   public static final class Pool {
     private final IntFunction<GemmSchedule> grid;
     private final SoftPool<Workspace> idle = new SoftPool<>();
@@ -152,7 +152,7 @@ final class Workspace implements AutoCloseable {
       }
     }
 
-    /** Frees what is idle now, and what is given back later. */
+    /** Frees the idle workspaces, and others when they are given back. */
     public void close() {
       closed = true;
       for (Workspace workspace = idle.poll(); workspace != null; workspace = idle.poll()) {
@@ -162,8 +162,8 @@ final class Workspace implements AutoCloseable {
   }
 
   /**
-   * The latest schedules that depend on a number of rows only. They are of one workspace, and so of
-   * one call at a time: what is dropped here is not in use.
+   * The latest schedules that depend on a number of rows only. They belong to one workspace, and so
+   * to one call at a time: a schedule dropped here is not in use.
    */
   private static final class LatestSchedules<S> {
     private static final int ENTRIES = 4;
@@ -219,12 +219,13 @@ final class Workspace implements AutoCloseable {
     this.grid = new LatestSchedules<>(pool.grid, GemmSchedule::close);
   }
 
-  /** Memory of at least the given size, whose content is undefined. */
+  /** Returns memory of at least the given size, whose content is undefined. */
   public Storage get(Use use, long elements) {
     Storage storage = memory.get(use);
     if (storage == null || storage.elements() < elements) {
       if (storage != null) {
-        // Gone from here first: the allocation may fail, and a later call must not find it closed.
+        // The old memory is removed first: if the allocation fails, a later call must not find
+        // closed memory.
         memory.remove(use);
         storage.close();
       }
@@ -234,7 +235,7 @@ final class Workspace implements AutoCloseable {
     return storage;
   }
 
-  /** Integers on the heap, at least that many, whose content is that of their latest use. */
+  /** Returns at least that many integers on the heap, with the content of their latest use. */
   public int[] ints(Ints use, int count) {
     int[] array = ints.get(use);
     if (array == null || array.length < count) {
@@ -259,13 +260,16 @@ final class Workspace implements AutoCloseable {
     return ints(Ints.ZEROS, count); // nobody writes them
   }
 
-  /** (batch): weights of rows in a loss; at least that many, whose content is undefined. */
+  /**
+   * Returns the (batch) weights of rows in a loss; at least {@code count} elements with undefined
+   * content.
+   */
   public float[] weights(int count) {
     weights = GrowingArrays.floats(weights, count);
     return weights;
   }
 
-  /** (rows): losses; at least that many, whose content is undefined. */
+  /** Returns the (rows) losses; at least {@code count} elements with undefined content. */
   double[] losses(int count) {
     losses = GrowingArrays.doubles(losses, count);
     return losses;

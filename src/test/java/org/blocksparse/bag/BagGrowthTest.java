@@ -101,7 +101,7 @@ final class BagGrowthTest {
 
   /**
    * The result is the same as if the new rows had existed from the beginning, as zeros that no step
-   * had named.
+   * had touched.
    */
   @ParameterizedTest
   @MethodSource("optimizers")

@@ -41,7 +41,7 @@ final class EmbeddingBagStepProperties {
     return Arbitraries.of(KERNELS);
   }
 
-  /** Some sizes are so large that gradients are cut into parts. */
+  /** Returns sizes, some so large that gradients are cut into parts. */
   @Provide
   Arbitrary<Integer> largest() {
     return Arbitraries.of(0, 1, 2, 5, 5, 5, 17, 17, 600);

@@ -30,7 +30,7 @@ final class LargeEmbeddingBagTest {
     assumeTrue(Backend.isNative(), "direct buffers are limited to the size of the heap");
   }
 
-  /** Sums and steps at both ends of the table, and around 2^31 elements. */
+  /** Checks sums and steps at both ends of the table, and around 2^31 elements. */
   private static void checkSumsAndSteps(EmbeddingBag bag) {
     int middle = Math.min(1 << 25, bag.vocabulary() - 2);
     int last = bag.vocabulary() - 1;

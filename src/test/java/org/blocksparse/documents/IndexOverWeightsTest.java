@@ -25,7 +25,7 @@ final class IndexOverWeightsTest {
   private final RandomGenerator random = new SplittableRandom(2);
   private final float[] centres = new float[LABELS * FEATURES];
 
-  /** Vectors around the centers of their labels. */
+  /** Returns vectors around the centers of their labels. */
   private float[] vectors(int[] labels) {
     float[] vectors = new float[labels.length * FEATURES];
     for (int k = 0; k < vectors.length; k++) {

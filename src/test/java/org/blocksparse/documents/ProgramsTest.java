@@ -16,7 +16,7 @@ final class ProgramsTest {
   @TempDir private Path folder;
 
   /**
-   * The programs that need nothing but the library; further programs run where their dependencies
+   * Returns the programs that need only the library; further programs run where their dependencies
    * are. {@link PythonTest} runs the one that takes arguments.
    */
   static Stream<Program> programs() {

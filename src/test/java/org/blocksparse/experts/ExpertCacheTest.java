@@ -105,7 +105,7 @@ final class ExpertCacheTest {
     return FloatTensor.of(data.floats(Numbers.GAUSSIAN, (long) batch * INPUTS), batch, INPUTS);
   }
 
-  /** One row to each of these experts. */
+  /** Returns the results of one row for each of these experts. */
   private static float[] apply(MixtureOfExperts layer, FloatTensor x, int... experts) {
     try (IntTensor chosen = IntTensor.of(experts, 1, experts.length);
         FloatTensor gates = FloatTensor.zeros(1, experts.length);

@@ -35,7 +35,7 @@ final class OpenBlasTest extends Installation {
     assumeTrue(PLATFORM.startsWith("linux"), "libraries of Linux");
   }
 
-  /** The machine's library is a copy of the right one in another place. */
+  /** Installs a copy of the right library in another place as the machine's library. */
   @BeforeEach
   void setUp() throws IOException {
     jvm = jvm();

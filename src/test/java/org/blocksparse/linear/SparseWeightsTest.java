@@ -379,7 +379,7 @@ final class SparseWeightsTest {
     }
   }
 
-  /** The file has two features: 0, 1 and 256; and 1. */
+  /** Writes an older file with two features: 0, 1 and 256; and 1. */
   private Path older() throws IOException {
     return Files.write(
         folder.resolve("weights"),

@@ -82,7 +82,7 @@ final class SparseBlockContractTest {
           new Sizes(64, 1, 1, 128, 128, 1, 1), // portable: all products
           new Sizes(32, 1, 1, 512, 512, 1, 1)); // AVX2: gradients of W
 
-  /** Kernels and sizes. */
+  /** Returns kernels and sizes. */
   static Stream<Arguments> cases() {
     return Stream.concat(
         SIZES.stream()
@@ -141,7 +141,7 @@ final class SparseBlockContractTest {
       return memory.of("o", problem.o(), problem.sizes().o());
     }
 
-    /** The inputs are unchanged. */
+    /** Asserts that the inputs are unchanged. */
     void assertInputsUnchanged() {
       assertArrayEquals(problem.W(), W.toArray(), "W");
       assertArrayEquals(problem.h(), h.toArray(), "h");

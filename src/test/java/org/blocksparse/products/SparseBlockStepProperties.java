@@ -39,7 +39,7 @@ final class SparseBlockStepProperties {
     return Arbitraries.of(KERNELS);
   }
 
-  /** The sizes include those from which on blocks are taken in parts. */
+  /** Returns sizes, also those from which on blocks are taken in parts. */
   @Provide
   Arbitrary<Integer> rows() {
     return Arbitraries.of(1, 2, 3, 5, 8, 17, 64, 65, 127, 128, 129, 193);

@@ -37,7 +37,9 @@ public final class BoundedMemoryProgram {
     System.out.println("lives on");
   }
 
-  /** 2,000 rows that open 20 of 64 classes with 1,000 outputs are 160 MB of logits. */
+  /**
+   * Makes steps with 2,000 rows that open 20 of 64 classes with 1,000 outputs: 160 MB of logits.
+   */
   private static void steps() {
     int rows = 2_000;
     int each = 20;

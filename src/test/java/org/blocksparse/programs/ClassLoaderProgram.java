@@ -118,7 +118,7 @@ public final class ClassLoaderProgram {
     }
   }
 
-  /** A method of its own, after which no variable holds the loader. */
+  /** Uses a new loader in a method of its own, after which no variable holds the loader. */
   private static WeakReference<ClassLoader> useNewLoader(URL[] all) throws Exception {
     try (URLClassLoader loader = new URLClassLoader(all, ClassLoader.getPlatformClassLoader())) {
       use(loader, InsideWithJavaCpp.class);

@@ -84,7 +84,7 @@ public final class LeakProgram {
     check(waiting < KEPT_BYTES, name + ": " + waiting + " bytes wait for the garbage collector");
   }
 
-  /** Two thousand leaks of 64 KB are 128 MB. */
+  /** Allocates tensors: two thousand leaks of 64 KB would be 128 MB. */
   private static void allocations() {
     assertFlat(
         "64 KB",
@@ -124,7 +124,9 @@ public final class LeakProgram {
     }
   }
 
-  /** In steady state, operations into tensors that exist allocate nothing outside the heap. */
+  /**
+   * Runs operations into existing tensors, which in steady state allocate nothing outside the heap.
+   */
   private static void operations(Data data) {
     try (IntTensor idx = IntTensor.of(data.indices(200, 5), 100, 2);
         FloatTensor W = FloatTensor.zeros(5, 5, 16, 16);
@@ -211,7 +213,7 @@ public final class LeakProgram {
     }
   }
 
-  /** Batch sizes that never recur must not accumulate memory. */
+  /** Runs batch sizes that never recur, which must not accumulate memory. */
   private static void batchesOfEverySize() {
     try (FloatTensor x = FloatTensor.zeros(400, 8);
         HierarchicalSoftmax layer = HierarchicalSoftmax.builder(8, 100).build()) {

@@ -84,7 +84,7 @@ final class OperandArguments {
   /**
    * Collects the candidates of a method.
    *
-   * @param file what the method may write
+   * @param file the file that the method may write
    */
   OperandArguments(PublicMethod called, Path file) {
     Class<?>[] types = called.parameterTypes();

@@ -12,7 +12,7 @@ import org.blocksparse.testing.Data;
 /**
  * A filter of any kind, or several of them, and the outputs that it allows in each row.
  *
- * @param rows what it is made of and has to be closed
+ * @param rows the rows of the filter, which must be closed
  */
 public record RandomFilter(Filter filter, List<SparseRows> rows, BitSet[] allowed)
     implements AutoCloseable {

@@ -35,7 +35,7 @@ final class HierarchicalSoftmaxContractTest extends TwoLevelLayerContract {
   /** A layer and a batch for it; logits are of about {@code scale}. */
   @SuppressWarnings("ArrayRecordComponent")
   record Case(int batch, int features, float scale, int slots, int... classOf) {
-    /** Among the blocks of the products, W1 is one, and the others are those of W2. */
+    /** Returns the kernels for products whose blocks are W1 and those of W2. */
     Stream<KernelsUnderTest> kernels() {
       int classes = Arrays.stream(classOf).max().getAsInt() + 1;
       return Stream.concat(
@@ -396,7 +396,7 @@ final class HierarchicalSoftmaxContractTest extends TwoLevelLayerContract {
    * Returns a gradient, each of its parts clipped, with the error that its sum over the rows may
    * have.
    *
-   * @param most what the terms of a sum add up to at most, by magnitude
+   * @param most the largest sum of the magnitudes of the terms
    */
   private static Bounded clipped(
       FloatTensor gradient, int parts, float maxNorm, int batch, double most) {

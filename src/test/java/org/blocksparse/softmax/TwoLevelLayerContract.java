@@ -88,7 +88,7 @@ abstract class TwoLevelLayerContract {
   }
 
   /**
-   * Three steps, each judged by the parameters that it found; the second has no gradient for x.
+   * Checks three steps, each by the parameters before it; the second has no gradient for x.
    *
    * @param like a problem of the same sizes
    * @param touched whether a target lives in a class

@@ -94,7 +94,7 @@ public final class ActivationOracle {
   }
 
   /**
-   * gate * f(z).
+   * Returns gate * f(z).
    *
    * @param z rows of {@code activation.isGated() ? 2 n : n}
    * @param gate for each row, or null

@@ -7,7 +7,7 @@ import org.blocksparse.testing.Data.Numbers;
 /**
  * The operands of an embedding bag.
  *
- * @param offsets where each bag begins, and where the last one ends
+ * @param offsets the begin of each bag, and the end of the last one
  * @param values null: 1 each
  */
 @SuppressWarnings("ArrayRecordComponent")

@@ -90,7 +90,7 @@ public record ExpertsOracle(
     return regated(x, chosen);
   }
 
-  /** Returns the gates of given experts, for other numbers. */
+  /** Returns the gates of given experts for other x. */
   public Chosen regated(double[] x, int... chosen) {
     double[] gates = new double[chosen.length];
     for (int pair = 0; pair < chosen.length; pair++) {

@@ -216,7 +216,7 @@ public abstract class InvalidInput {
     count++;
   }
 
-  /** Scratch is kept from the first operation on; no case may be blamed for it. */
+  /** Takes the scratch that is kept from the first operation on, so that it counts for no case. */
   @BeforeAll
   static void takeScratch() {
     count = 0;

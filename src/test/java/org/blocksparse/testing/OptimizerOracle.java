@@ -89,7 +89,7 @@ public final class OptimizerOracle {
    * Returns the parameter after a step.
    *
    * @param touched which elements take part; the others must not change by a bit
-   * @param roundings of a gradient that is added to its parameter in place
+   * @param roundings the roundings of a gradient that is added to its parameter in place
    */
   public Bounded step(float[] w, Bounded gradient, boolean[] touched, int roundings) {
     Bounded result = Bounded.zeros(gradient.shape());

@@ -23,8 +23,8 @@ import org.blocksparse.softmax.TwoLevelLayer;
  * A public method of the library, of a type with objects; a method that two types inherit counts
  * for each of them.
  *
- * @param targets what a layer of two levels, its builder or its part takes as targets; a generic
- *     type has its methods once for each; of a holder, the models; null: the type takes none
+ * @param targets the targets of a two-level layer, its builder or its part; a generic type has its
+ *     methods once for each; of a holder, the models; null: the type takes none
  */
 public record PublicMethod(Class<?> type, Class<?> targets, Method method) {
   /** These measure, trust an address of the caller, or belong to the compiler. */

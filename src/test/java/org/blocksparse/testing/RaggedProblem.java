@@ -8,8 +8,8 @@ import org.blocksparse.testing.Data.Numbers;
  * Operands of a sparse block product in which each sample selects its own number of blocks, and the
  * definition of every operation on them in float64, with the bounds of {@link Oracle}.
  *
- * @param inputBegins where the inputs of each sample begin in inputIdx, and the end of the last
- * @param outputBegins where the outputs of each sample begin in outputIdx, and the end of the last
+ * @param inputBegins the begin of each sample's inputs in inputIdx, and the end of the last
+ * @param outputBegins the begin of each sample's outputs in outputIdx, and the end of the last
  */
 @SuppressWarnings("ArrayRecordComponent")
 public record RaggedProblem(

@@ -182,7 +182,7 @@ public final class RandomArguments {
   /**
    * Keeps the result of a call, in place of another of its type if there are enough.
    *
-   * @param targets of the call
+   * @param targets the targets of the call
    */
   public void keep(Object made, Class<?> targets) {
     Object key = key(PublicTypes.of(made), targets);

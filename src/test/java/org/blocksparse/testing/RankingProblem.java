@@ -33,7 +33,7 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
    * The sizes of a problem, and its kernels.
    *
    * @param more outputs beyond one for each class
-   * @param peak what biases of classes are multiplied by
+   * @param peak the factor of class biases
    * @param spread exponent of two that the second level is multiplied by: log probabilities to
    *     -10^8
    */
@@ -172,7 +172,7 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
     /**
      * Returns the size of the ranking.
      *
-     * @param logProbabilities of outputs, best first
+     * @param logProbabilities the log probabilities of outputs, best first
      */
     int size(float[] logProbabilities) {
       double sum = 0;

@@ -41,7 +41,7 @@ public final class TwoLevelStepOracle {
   /**
    * Asserts the result of a step of a layer.
    *
-   * @param p what it found
+   * @param p the parameters before the step
    * @param counts whether any row does
    * @param touched the classes that are opened by rows that count
    */

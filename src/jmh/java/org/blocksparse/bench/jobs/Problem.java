@@ -101,7 +101,7 @@ public final class Problem implements AutoCloseable {
   /**
    * Checks an operation whose factors may be rounded.
    *
-   * @param rounding by how much, relative to them
+   * @param rounding the relative rounding error of the numbers
    */
   private void check(Operation operation, double rounding, FloatBuffer result) {
     FloatBuffer w = W.asFloatBuffer();

@@ -8,7 +8,7 @@ public interface Products extends AutoCloseable {
   /** Computes it; {@code GRAD_W} adds to the previous content. */
   void run(Operation operation);
 
-  /** The result of the latest {@link #run}, in our layout. */
+  /** Returns the result of the latest {@link #run}, in our layout. */
   FloatBuffer result(Operation operation);
 
   @Override

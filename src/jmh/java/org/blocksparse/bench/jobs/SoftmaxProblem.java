@@ -56,7 +56,7 @@ public final class SoftmaxProblem implements AutoCloseable {
     return new SoftmaxProblem(other, x, targets, seen, inStock);
   }
 
-  /** Random parameters and operands of the sizes of a workload. */
+  /** Returns random parameters and operands of the sizes of a workload. */
   public static SoftmaxProblem of(SoftmaxWorkload workload, SoftmaxOperation operation) {
     HierarchicalSoftmax layer =
         HierarchicalSoftmax.builder(workload.features, workload.outputs())

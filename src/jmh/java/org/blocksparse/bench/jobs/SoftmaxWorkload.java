@@ -61,7 +61,7 @@ public enum SoftmaxWorkload {
     };
   }
 
-  /** Bytes of the probabilities of all outputs. */
+  /** Returns the bytes of the probabilities of all outputs. */
   public double bytesOfAll() {
     return 4.0 * batch * outputs();
   }

@@ -25,7 +25,7 @@ public final class NativeMemory {
     Blocksparse.blocksparse_free(address, bytes);
   }
 
-  /** Returns a text of the native library, whatever the encoding of the JVM; null of null. */
+  /** Returns a text of the native library, whatever the encoding of the JVM; null if it is null. */
   public static String text(BytePointer text) {
     return text == null ? null : text.getString(StandardCharsets.US_ASCII);
   }

@@ -19,8 +19,8 @@ import org.blocksparse.internal.weights.WeightType;
 /**
  * Matrices (out, in) of a {@link Checkpoint}, with checked headers.
  *
- * @param dims of the matrices, (count, rows, columns) or (rows, columns); other ranks are vectors
- *     and tensors that are only read as floats
+ * @param dims the dimensions of the matrices, (count, rows, columns) or (rows, columns); other
+ *     ranks are vectors and tensors that are only read as floats
  * @param blockRows rows that share a scale, with blockColumns columns of them
  * @param scales null if the form has none
  */
@@ -296,7 +296,7 @@ public record CheckpointMatrix(
    * Returns the matrices of some tensors side by side, packed: those of one number are the columns
    * of a block.
    *
-   * @param all of one form with blocks, and of one shape
+   * @param all the matrices, of one form with blocks, and of one shape
    * @param alternating whether rows alternate between two halves, which are to follow each other
    * @throws MalformedException if a scale makes weights infinite, or cannot be kept exactly
    */
@@ -328,7 +328,7 @@ public record CheckpointMatrix(
    * first, then those of the second. Those of one lie where they are in the file, or are floats in
    * new memory.
    *
-   * @param all of one form, and of one shape
+   * @param all the matrices, of one form, and of one shape
    * @throws MalformedException if they cannot be used where they lie, or are not finite
    */
   public static StoredWeights sideBySide(List<CheckpointMatrix> all, Engine engine)

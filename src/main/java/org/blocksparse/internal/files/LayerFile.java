@@ -10,11 +10,11 @@ import org.blocksparse.internal.memory.StorageLease;
 /**
  * The file of a layer: what the layer adds to any file, the parts of other layers, and names.
  *
- * @param kind what is saved, for events
+ * @param kind the kind of the file, for events
  * @param aligned the tensor that begins at a multiple of 64 bytes
  * @param layer the tensors and keys of the layer, without names
  * @param ofUser the strings that the layer was loaded with
- * @param names of the outputs; null: there are none
+ * @param names the names of the outputs; null: there are none
  */
 public record LayerFile(
     String kind,

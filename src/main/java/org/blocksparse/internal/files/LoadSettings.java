@@ -18,8 +18,8 @@ import org.blocksparse.io.LoadOptions;
  * The settings of reading a model from its file.
  *
  * @param optimizerState whether it is read
- * @param prefix of the names of the model's tensors, and of its keys; empty: it is the only model
- *     of its kind, or the first
+ * @param prefix the prefix of the names of the model's tensors, and of its keys; empty: it is the
+ *     only model of its kind, or the first
  */
 public record LoadSettings(
     Memory memory, boolean optimizerState, Engine engine, Progress progress, String prefix)
@@ -81,7 +81,7 @@ public record LoadSettings(
   /**
    * Reads a model, whose mapped memory outlives the reader, and records that it was read.
    *
-   * @param kind what is read, for events
+   * @param kind the kind of the file, for events
    */
   public <T> T read(Path file, Function<T, String> kind, Content<T> content) throws IOException {
     FileEvent event = Recorder.file();

@@ -13,9 +13,9 @@ public final class MappedElements {
   /**
    * Returns the elements, with a share of the mapping of their own.
    *
-   * @param name of the tensor, for messages
-   * @param position where they begin in the file
-   * @param otherWay what reads them into memory, for messages
+   * @param name the name of the tensor, for messages
+   * @param position the position of the first element in the file
+   * @param otherWay the call that reads them into memory, for messages
    * @throws MalformedException if they lie where none can be used
    * @throws UnsupportedOperationException if the machine has another byte order than the file
    */

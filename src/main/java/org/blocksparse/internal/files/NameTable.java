@@ -77,7 +77,7 @@ public final class NameTable implements Labels {
   /**
    * Returns a table of names, in which duplicates are not looked for.
    *
-   * @param offsets from 0 to the length of the text, never falling
+   * @param offsets the offsets, from 0 to the length of the text, never falling
    */
   public static NameTable of(byte[] text, int[] offsets) {
     int count = offsets.length - 1;
@@ -136,7 +136,7 @@ public final class NameTable implements Labels {
    * Returns a table as it was in a file, of which no more is checked than that no access leaves the
    * arrays.
    *
-   * @param offsets that {@link #requireOffsets} has let pass
+   * @param offsets the offsets, checked by {@link #requireOffsets}
    * @throws MalformedException if one might
    */
   public static NameTable read(byte[] text, int[] offsets, int[] order) throws MalformedException {

@@ -27,8 +27,8 @@ public final class OptimizerStateFile {
    * A tensor.
    *
    * @param name its name in the file
-   * @param state of this tensor alone
-   * @param dims of the tensor
+   * @param state the state of this tensor only
+   * @param dims the dimensions of the tensor
    */
   @SuppressWarnings("ArrayRecordComponent")
   public record Entry(String name, LayerState state, long[] dims, int blocks) {}

@@ -28,7 +28,7 @@ final class PackedForm {
   /**
    * Returns the panels that a text describes.
    *
-   * @param name of the tensor, for messages
+   * @param name the name of the tensor, for messages
    */
   static Panels panels(String name, String text) throws MalformedException {
     Matcher form = TEXT.matcher(text);

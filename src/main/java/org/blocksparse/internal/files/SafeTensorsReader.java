@@ -330,7 +330,7 @@ public final class SafeTensorsReader implements AutoCloseable {
     return header.entries().containsKey(name);
   }
 
-  /** Returns what {@link #entryOfRank} does, with exactly these dimensions. */
+  /** Returns an entry as {@link #entryOfRank} does, with exactly these dimensions. */
   public TensorEntry entry(String name, Dtype type, long... dims) throws MalformedException {
     TensorEntry entry = entryOfRank(dims.length, name, type);
     if (!Arrays.equals(entry.dims(), dims)) {
@@ -479,8 +479,8 @@ public final class SafeTensorsReader implements AutoCloseable {
   /**
    * Returns the bytes of a tensor where they lie; see {@link #mapElements}.
    *
-   * @param elementBytes of what is read there at once
-   * @param otherWay what reads them into memory, for messages
+   * @param elementBytes the bytes of each element read there
+   * @param otherWay the call that reads them into memory, for messages
    */
   Storage map(TensorEntry entry, int elementBytes, String otherWay) throws IOException {
     if (!(input instanceof Mapping mapping)) {

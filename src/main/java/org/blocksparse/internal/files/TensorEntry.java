@@ -7,7 +7,7 @@ import org.blocksparse.internal.memory.GrowingArrays;
  * A tensor of a safetensors file.
  *
  * @param typeName its type as the file names it
- * @param begin where it begins, in bytes from where the data of the file begins
+ * @param begin the offset of its first byte in the data of the file
  * @param bytes the bytes of its elements
  */
 public record TensorEntry(String name, String typeName, long[] dims, long begin, long bytes) {

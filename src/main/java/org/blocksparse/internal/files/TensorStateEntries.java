@@ -20,9 +20,9 @@ public record TensorStateEntries(
   /**
    * Adds what is kept of a tensor to a file.
    *
-   * @param state of the layer or the tensor, which is leased
+   * @param state the state of the layer or the tensor, which is leased
    * @param tensor the position of the tensor in the state
-   * @param name of the tensor
+   * @param name the name of the tensor
    */
   public static void add(
       LayerState state,
@@ -53,7 +53,7 @@ public record TensorStateEntries(
   /**
    * Finds the state of a tensor in a file.
    *
-   * @param blocks of the tensor
+   * @param blocks the blocks of the tensor
    * @throws MalformedException if something of it is missing, or has another shape
    */
   public static TensorStateEntries of(

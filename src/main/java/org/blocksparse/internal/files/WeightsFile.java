@@ -45,7 +45,7 @@ public final class WeightsFile implements AutoCloseable {
   /**
    * Creates a file to write.
    *
-   * @param kind what is saved, for events
+   * @param kind the kind of the file, for events
    */
   public WeightsFile(String kind, SaveSettings settings) {
     this.kind = kind;
@@ -55,8 +55,8 @@ public final class WeightsFile implements AutoCloseable {
   /**
    * A tensor that consists of blocks of rows and columns.
    *
-   * @param dims of the tensor in the file
-   * @param scaleDims of its scales there, one for each column of a block
+   * @param dims the dimensions of the tensor in the file
+   * @param scaleDims the dimensions of its scales there, one for each column of a block
    */
   @SuppressWarnings("ArrayRecordComponent")
   public record Grid(
@@ -192,7 +192,7 @@ public final class WeightsFile implements AutoCloseable {
    *
    * @param aligned the name of the tensor that begins at a multiple of 64 bytes; null: the first of
    *     packed weights, which kernels read 64 bytes at a time, or the first of all
-   * @param lease of all that is written
+   * @param lease the lease of all that is written
    */
   public void write(Path file, String aligned, Map<String, String> metadata, StorageLease lease)
       throws IOException {
@@ -271,7 +271,7 @@ public final class WeightsFile implements AutoCloseable {
    * The weights of a product in a file, of any type, with checked headers.
    *
    * @param dims (iBlocks, oBlocks, iSize, oSize)
-   * @param type of the weights in the file, where INT8 need not be packed
+   * @param type the type of the weights in the file, where INT8 need not be packed
    * @param scales null unless the type has some
    * @param panels null unless they are packed
    */
@@ -424,7 +424,7 @@ public final class WeightsFile implements AutoCloseable {
     return new StoredWeights(type, storage, readScalesOrNull(reader, scales));
   }
 
-  /** Returns the scales of a tensor; null of null. */
+  /** Returns the scales of a tensor; null if it is null. */
   private static Storage readScalesOrNull(SafeTensorsReader reader, TensorEntry entry)
       throws IOException {
     if (entry == null) {

@@ -7,7 +7,7 @@ import org.blocksparse.internal.memory.Storage;
 /**
  * alpha times the gradients of an activation; see {@link RowKernels#activationGradient}.
  *
- * @param input what the activation was made of
+ * @param input the input of the activation
  * @param gradA the gradient of what came out of it
  * @param accumulate whether gradZ and gradGate are added to, or only written
  * @param gradGate an element for each row, or null; with it, all columns are selected

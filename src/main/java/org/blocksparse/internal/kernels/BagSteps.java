@@ -9,7 +9,7 @@ import org.blocksparse.internal.sparse.Bags;
  * Sums of bags that are gradients of rows of w; see {@link RowKernels#bagStep}.
  *
  * @param n the size of a row
- * @param a what gradients are sums of
+ * @param a the summands of gradients
  * @param targets for each bag its row of w; no row twice
  * @param steps for each bag the number of this step of its row; looked at where the rule counts
  *     them

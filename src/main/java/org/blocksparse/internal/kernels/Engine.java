@@ -154,8 +154,8 @@ public final class Engine implements Workers {
   /**
    * Runs a product followed by an activation, chunk by chunk while its rows are in the cache.
    *
-   * @param input what the product makes, with what the activation needs besides
-   * @param a what becomes of it; may be the same rows, unless the activation is gated
+   * @param input the result of the product, with the other operands of the activation
+   * @param a the result of the activation; may be the same rows, unless the activation is gated
    */
   public void gemmThenActivation(BlockProduct product, ActivationInput input, Rows a) {
     boolean gated = input.function().isGated();
@@ -169,8 +169,8 @@ public final class Engine implements Workers {
    * Runs a product that computes the gradient of an activation's output, followed by the gradient
    * of its input, chunk by chunk while its rows are in the cache.
    *
-   * @param gradient of the rows that the product writes, which may be its gradZ, unless the
-   *     activation is gated or gradZ is added to
+   * @param gradient the gradient of the rows that the product writes, which may be its gradZ,
+   *     unless the activation is gated or gradZ is added to
    */
   public void gemmThenActivationGradient(BlockProduct product, ActivationGradient gradient) {
     gemm(
@@ -187,7 +187,7 @@ public final class Engine implements Workers {
   /**
    * Runs a product and the operation after it.
    *
-   * @param then what follows, or null; it receives the written columns that are there
+   * @param then the next step, or null; it receives the written columns that are there
    * @param wholeRows whether it needs all columns at once: where the product is cut by columns, it
    *     then follows in a pass of its own
    */

@@ -276,7 +276,7 @@ final class JavaRowKernels implements RowKernels {
     return rule.rate() * (mean / correction1) / (Math.sqrt(square / correction2) + least);
   }
 
-  /** Bounds the mean square: if it became infinite, its element would never move again. */
+  /** Bounds the mean square: if it became infinite, its element would never change again. */
   private static float finiteSquares(double squares) {
     return (float) (squares > Float.MAX_VALUE ? Float.MAX_VALUE : squares);
   }

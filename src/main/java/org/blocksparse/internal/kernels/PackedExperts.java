@@ -17,8 +17,8 @@ import org.blocksparse.internal.weights.StoredWeights;
  * as a whole stay floats until all their columns are complete. The second product is cut by columns
  * alone, so that one worker adds up all experts of an element, in their order.
  *
- * @param format1 of the rows that the first product reads
- * @param format2 of those that the second one reads
+ * @param format1 the format of the rows that the first product reads
+ * @param format2 the format of the rows that the second one reads
  * @param b1 a row for each expert, or null
  * @param b2 a block of one row for each expert, or null
  */
@@ -43,7 +43,7 @@ public record PackedExperts(
    * Pairs of samples and experts.
    *
    * @param chosen (batch, k): the expert of each pair
-   * @param sorted those that count, by expert and then by sample
+   * @param sorted the pairs that count, by expert and then by sample
    * @param places for each pair its place among the gates
    */
   public record Pairs(int k, int[] chosen, int[] sorted, int[] places, Storage gates) {}
@@ -69,7 +69,8 @@ public record PackedExperts(
    * Writes the mixtures of the rows of x.
    *
    * @param accumulate whether to add them
-   * @param slots where the weights are read, with the same bits; null: they are all in memory
+   * @param slots the cache from which the weights are read, with the same bits; null if all are in
+   *     memory
    */
   public void run(Engine engine, Rows x, Pairs pairs, boolean accumulate, Slots slots, Rows out) {
     int hidden = w2.inSize();

@@ -6,6 +6,6 @@ import org.blocksparse.internal.memory.Storage;
 /**
  * A tensor that follows its gradients.
  *
- * @param moments as many as the rule keeps, of the size of w
+ * @param moments the moments that the rule keeps, each of the size of w
  */
 public record Parameters(Storage w, Storage... moments) {}

@@ -31,7 +31,7 @@ public interface ProductKernels {
   /** Rounds rows [begin, end) of a, which has as many rows as the result. */
   void roundRows(int begin, int end, Rows a, RoundedRows rounded);
 
-  /** Computes what {@link #blockGemm} does; columns are cut between panels. */
+  /** Computes the product as {@link #blockGemm} does; columns are cut between panels. */
   void packedGemm(PackedProduct product, int begin, int end, int columnBegin, int columnEnd);
 
   /**
@@ -50,7 +50,7 @@ public interface ProductKernels {
    * multiplied by it: {@link #blockGemm} of all columns, then {@link #blockOuter}, with the same
    * bits.
    *
-   * @param gradient of the rows y of the step, with its blocks transposed
+   * @param gradient the gradient of the rows y of the step, with its blocks transposed
    * @param begin the first chunk of the block; end is that after the last
    * @param step adds to blocks that are not transposed
    * @param block the place of the block in the schedule of the step

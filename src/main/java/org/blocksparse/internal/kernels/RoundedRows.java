@@ -15,7 +15,7 @@ import org.blocksparse.internal.weights.WeightType;
  *
  * @param format one of these; or FLOATS, for rows that are to be rounded as a whole
  * @param count the number of rows
- * @param size of a row
+ * @param size the size of a row
  */
 public record RoundedRows(Storage storage, RowFormat format, long count, int size) {
   /** The groups whose products fit 32 bits. */

@@ -37,7 +37,8 @@ public interface RowKernels {
    * the gradient {@code scale * g + decay * w}.
    *
    * @param g the gradient, from element {@code gOffset} on
-   * @param number of this step of the elements, from 1 on; looked at where the rule counts them
+   * @param number the number of this step of the elements, from 1 on; looked at where the rule
+   *     counts them
    */
   void step(
       Optimizer rule,
@@ -72,7 +73,7 @@ public interface RowKernels {
    * Computes the product of a bag with a chunk of sparse weights, plus its biases, from the start
    * of c on.
    *
-   * @param firstOutput of the chunk
+   * @param firstOutput the first output of the chunk
    * @param n how many outputs the chunk has
    */
   void sparseChunk(

@@ -9,8 +9,9 @@ public interface SavedLayer {
   /**
    * Returns the layer as it is now, as a part of a file.
    *
-   * @param prefix of the names of its tensors; empty: they have the names of its own file
-   * @param names of the outputs; null: the part has none
+   * @param prefix the prefix of the names of its tensors; empty: they have the names of its own
+   *     file
+   * @param names the names of the outputs; null: the part has none
    */
   SaveSettings.Part part(String prefix, NameTable names);
 

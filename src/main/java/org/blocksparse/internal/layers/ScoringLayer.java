@@ -13,7 +13,7 @@ public interface ScoringLayer<X, S> extends SavedLayer {
   /**
    * Checks rows of input, leases them and the layer, and returns their scores.
    *
-   * @param name of the rows, for messages
+   * @param name the name of the rows, for messages
    */
   S scores(X x, String name, OperandLease lease);
 }

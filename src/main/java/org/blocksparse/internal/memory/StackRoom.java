@@ -36,7 +36,10 @@ public final class StackRoom {
     descend(frames, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
   }
 
-  /** Many arguments make a large frame: 100 bytes compiled, five times as much interpreted. */
+  /**
+   * Recurses with many arguments, which make a large frame: 100 bytes compiled, five times as much
+   * interpreted.
+   */
   private static long descend(
       int frames,
       long a,

@@ -252,7 +252,7 @@ public final class Storage {
    * Wraps the memory of a direct buffer in native byte order, from its position to its limit. The
    * storage keeps the buffer reachable.
    *
-   * @param name of the buffer, for messages
+   * @param name the name of the buffer, for messages
    * @throws IllegalArgumentException if its address is not a multiple of four, or its arena is
    *     closed
    */
@@ -311,7 +311,7 @@ public final class Storage {
    * Wraps memory that the caller owns. The storage keeps {@code owner} reachable until it is closed
    * or garbage.
    *
-   * @param name of the owner, for messages
+   * @param name the name of the owner, for messages
    * @throws IllegalArgumentException if the address is not a multiple of four
    * @throws UnsupportedOperationException if addresses cannot be used as memory
    */
@@ -343,7 +343,7 @@ public final class Storage {
    * Returns the memory of a part of a mapped file, in native byte order. Freeing it closes the
    * mapping.
    *
-   * @param position where it begins in the file, in bytes; for elements of four bytes a multiple of
+   * @param position its first byte in the file, in bytes; for elements of four bytes a multiple of
    *     four
    */
   public static Storage mapped(MappedFile mapping, long position, long bytes) throws IOException {
@@ -432,8 +432,8 @@ public final class Storage {
   /**
    * Requires that the elements may be written.
    *
-   * @param name of the operand, for messages
-   * @param shape of the operand, for messages
+   * @param name the name of the operand, for messages
+   * @param shape the shape of the operand, for messages
    * @throws IllegalStateException if they are mapped read-only from a file
    */
   public void requireWritable(String name, Object shape) {

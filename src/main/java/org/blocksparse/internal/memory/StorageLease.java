@@ -20,7 +20,7 @@ public class StorageLease implements AutoCloseable {
     return storage == null || (storage.acquire() && held.add(storage));
   }
 
-  /** Does what {@link #tryHold} does, for memory that the operation does not read. */
+  /** Holds memory as {@link #tryHold} does, but memory that the operation does not read. */
   protected final boolean tryHoldUnread(Storage storage) {
     return storage.acquire() && unread.add(storage);
   }
@@ -28,8 +28,9 @@ public class StorageLease implements AutoCloseable {
   /**
    * Adds memory; null is allowed and does nothing.
    *
-   * @param name of the operand, for messages
-   * @param refusal if it is closed, with %s for the shape: {@code "the tensor %s is closed"}
+   * @param name the name of the operand, for messages
+   * @param refusal the message if it is closed, with %s for the shape: {@code "the tensor %s is
+   *     closed"}
    * @throws IllegalStateException if it is closed; what was added before is released then
    */
   public final void hold(String name, Storage storage, String refusal, Object shape) {

@@ -235,7 +235,7 @@ public final class GemmSchedule implements AutoCloseable {
       assignPairs(sample);
     }
 
-    /** Rows of the same block become chunks of nearly equal size. */
+    /** Cuts the rows of each block into chunks of nearly equal size. */
     private int[] cut(int maxChunkRows) {
       int rows = row.length;
       int[] starts = new int[rows + 1];

@@ -42,7 +42,7 @@ public final class SampleWindows {
    * blocks[begins[s + 1] - 1]}.
    *
    * @param begins batch + 1, ascending from 0 to the number of blocks; not copied
-   * @param blocks what is selected; not copied
+   * @param blocks the selected blocks; not copied
    */
   public static SampleWindows ragged(int[] begins, int[] blocks) {
     int batch = begins.length - 1;

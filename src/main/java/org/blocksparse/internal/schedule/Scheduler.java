@@ -92,7 +92,7 @@ public final class Scheduler {
   /**
    * Creates a scheduler with helpers from an executor.
    *
-   * @param executor where helpers run; not used if {@code maxWorkers} is 1
+   * @param executor the executor of helpers; not used if {@code maxWorkers} is 1
    * @param maxWorkers threads that work on one operation, the caller included
    */
   public Scheduler(Executor executor, int maxWorkers) {
@@ -286,7 +286,7 @@ public final class Scheduler {
     /**
      * Runs all tasks.
      *
-     * @param executor where helpers run, or null: on threads of the library
+     * @param executor the executor of helpers; null for threads of the library
      */
     void run(Executor executor, long spinNanos) {
       Helper helper = new Helper(this, spinNanos);

@@ -64,7 +64,7 @@ final class SpinTime {
    * container may see the path of its group on the host, but only its own files, in {@code root}.
    *
    * @param groups the groups of the process, a line {@code ID:CONTROLLERS:PATH} for each
-   * @param root where control groups are mounted
+   * @param root the mount point of control groups
    */
   static boolean hasQuota(Path groups, Path root) {
     try {

@@ -78,7 +78,7 @@ final class Addends {
   /**
    * Begins the addends of a row.
    *
-   * @param scale of the scores of the search
+   * @param scale the scale of the scores of the search
    * @param others which have begun the row; they are added from the last one on
    */
   Addends(
@@ -259,7 +259,7 @@ final class Addends {
    * Offers the allowed slots of a class with their totals. With other sources, they wait for {@link
    * #offerNext}.
    *
-   * @param scores of the slots, which are changed
+   * @param scores the scores of the slots, which are changed
    */
   void offer(int classNumber, AllowedSlots allowed, float[] scores, Candidates found) {
     int[] members = table.members()[classNumber];

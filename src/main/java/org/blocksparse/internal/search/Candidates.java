@@ -67,8 +67,8 @@ public abstract sealed class Candidates {
   }
 
   /**
-   * Offers outputs [begin, end) of a class with their log probabilities, and these divided. If one
-   * is NaN, the row has no ranking.
+   * Offers outputs [begin, end) of a class with their log probabilities, and the divided ones. If
+   * one is NaN, the row has no ranking.
    */
   public abstract void offer(
       int[] outputs, float[] logProbabilities, float[] divided, int begin, int end);
@@ -153,7 +153,7 @@ public abstract sealed class Candidates {
     return (long) ~(bits ^ ((bits >> 31) & Integer.MAX_VALUE)) << 32 | number;
   }
 
-  /** Returns the score of what {@link #encode} made. */
+  /** Returns the score of an {@linkplain #encode encoded} candidate. */
   public static float logProbability(long candidate) {
     int bits = ~(int) (candidate >> 32);
     return Float.intBitsToFloat(bits ^ ((bits >> 31) & Integer.MAX_VALUE));

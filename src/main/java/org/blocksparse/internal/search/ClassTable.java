@@ -7,7 +7,7 @@ import java.util.Arrays;
  * The place of each output: its class, and its slot in the class. The arrays are shared and not to
  * be changed.
  *
- * @param classOf the class of each output; -1 if it is retired and lives nowhere
+ * @param classOf the class of each output; -1 if it is retired
  * @param slotOf the slot of each output; -1 as well
  * @param members the outputs of each class by their slots
  * @param slots the room in every class
@@ -120,7 +120,7 @@ public record ClassTable(int[] classOf, int[] slotOf, int[][] members, int slots
     return classOf.length;
   }
 
-  /** Returns the number of outputs that live somewhere. */
+  /** Returns the number of outputs that are not retired. */
   public int live() {
     int live = 0;
     for (int[] outputs : members) {

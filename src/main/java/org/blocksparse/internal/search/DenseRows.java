@@ -11,7 +11,7 @@ import org.blocksparse.internal.weights.WeightType;
  *
  * @param w one block of features x outputs, packed or transposed
  * @param bias one for each output, or null
- * @param similarity of a row and a query, to which the bias is added
+ * @param similarity the similarity of a row and a query, to which the bias is added
  */
 public record DenseRows(Blocks w, Storage bias, Similarity similarity) {
   /** The number of sums that a product is divided into. */
@@ -50,7 +50,7 @@ public record DenseRows(Blocks w, Storage bias, Similarity similarity) {
   /**
    * Returns the score of an output: its similarity in double, plus the bias, rounded once.
    *
-   * @param squares of the query, as {@link #product} adds them
+   * @param squares the squares of the query, as {@link #product} adds them
    */
   float score(int output, float[] row, float[] x, double squares) {
     double value =
@@ -121,8 +121,9 @@ public record DenseRows(Blocks w, Storage bias, Similarity similarity) {
    * @param product a bound of the inner product
    * @param sign 1 for upper bounds, -1 for lower ones
    * @param longest a length that the row does not exceed, nor falls below by more than its rounding
-   * @param length the same of the query, in double
-   * @param rounding of sums in double, relative to the sum of the magnitudes that are added
+   * @param length the length of the query, in double
+   * @param rounding the rounding of sums in double, relative to the sum of the magnitudes that are
+   *     added
    */
   double bound(
       int output, double product, int sign, float longest, double length, double rounding) {

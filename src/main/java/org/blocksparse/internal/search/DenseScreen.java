@@ -18,9 +18,9 @@ import org.blocksparse.internal.weights.WeightType;
  *
  * <p>Rows that are not finite, or longer than a float can say, have an infinite error.
  *
- * @param panels of Q4_0
- * @param scales of each output
- * @param errors of each output
+ * @param panels the panels of Q4_0
+ * @param scales the scales of each output
+ * @param errors the errors of each output
  */
 public record DenseScreen(Storage panels, float[] scales, float[] errors, int features)
     implements AutoCloseable {

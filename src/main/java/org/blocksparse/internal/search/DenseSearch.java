@@ -140,7 +140,7 @@ public final class DenseSearch {
    *
    * @param k how many outputs are wanted; 0 if all with a score are
    * @param least the least score that is wanted
-   * @param noise that is added to the scores of each row; null: none
+   * @param noise the noise that is added to the scores of each row, or null
    */
   public SearchResult search(
       Rows x,
@@ -172,9 +172,9 @@ public final class DenseSearch {
    * Returns the fewest outputs of every row whose probabilities sum to a mass, with the logarithms
    * of these. All rows are scored, as the sum over all outputs is exact.
    *
-   * @param filter that is {@linkplain OutputFilter#renormalized renormalized} if probabilities are
-   *     those of allowed outputs
-   * @param temperature that scores are divided by
+   * @param filter the filter, which is {@linkplain OutputFilter#renormalized renormalized} if
+   *     probabilities are those of allowed outputs
+   * @param temperature the divisor of scores
    */
   public SearchResult nucleus(Rows x, OutputFilter filter, double mass, double temperature) {
     int batch = (int) x.count();

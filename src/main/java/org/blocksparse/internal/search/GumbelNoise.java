@@ -6,8 +6,8 @@ package org.blocksparse.internal.search;
  * noise is one of the softmax distribution of scores divided by the temperature (Gumbel, 1954). So
  * the sum of all exponentials is not needed.
  *
- * @param seed of the noise of all outputs
- * @param temperature that scores are divided by
+ * @param seed the seed of the noise of all outputs
+ * @param temperature the divisor of scores
  */
 public record GumbelNoise(long seed, double temperature) {
   private static final long GOLDEN_GAMMA = 0x9E3779B97F4A7C15L;

@@ -60,7 +60,7 @@ public interface ScoreSource extends AutoCloseable {
     /**
      * Expands a node that is no class.
      *
-     * @param score of the node
+     * @param score the score of the node
      * @param limit rules out nodes, which may be left out
      * @param nodes receives the numbers of those below
      * @param scores receives upper bounds of their outputs
@@ -73,7 +73,7 @@ public interface ScoreSource extends AutoCloseable {
     /**
      * Opens a class.
      *
-     * @param score of the class
+     * @param score the score of the class
      * @param values receives what {@link #bound} and {@link #score} of each slot need
      */
     void open(int classNumber, float score, float[] values);

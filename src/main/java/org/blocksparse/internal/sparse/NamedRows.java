@@ -62,8 +62,8 @@ final class NamedRows {
    *
    * @param rowOf the row that each names
    * @param bagOf the bag that each is in
-   * @param factors what each is multiplied by, or null: 1
-   * @param bound what all rows are less than
+   * @param factors the factor of each row; null if all are 1
+   * @param bound the exclusive bound of all rows
    */
   @SuppressWarnings("ArrayRecordComponent") // arrays that are reused, and may be longer
   record Entries(int[] rowOf, int[] bagOf, float[] factors, int bound) {}

@@ -14,10 +14,10 @@ import org.blocksparse.internal.weights.WeightType;
  * @param starts row i has the entries [starts[i], starts[i + 1])
  * @param rows how many there are
  * @param columns a byte for each entry: the output, counted within its chunk
- * @param type of the weights, without scales
+ * @param type the type of the weights, without scales
  * @param w the weight of each entry
  * @param entries how many there are
- * @param biases of the outputs of all chunks
+ * @param biases the biases of the outputs of all chunks
  */
 public record SparseChunks(
     int features,

@@ -10,7 +10,7 @@ import org.blocksparse.internal.weights.WeightType;
  * be of a read-only type; offset and stride are in elements of it.
  *
  * @param count the number of rows
- * @param scales of {@link WeightType#INT8}, one for each row; null for other types
+ * @param scales the scales of {@link WeightType#INT8}, one for each row; null for other types
  */
 public record TableRows(
     Storage storage, long offset, long count, long stride, WeightType type, Storage scales) {

@@ -77,8 +77,8 @@ public final class TransposedBags implements AutoCloseable {
   /**
    * Transposes bags.
    *
-   * @param bound what all indices are less than
-   * @param reduction what the sum of each bag is multiplied by; it goes into the factors
+   * @param bound the exclusive bound of all indices
+   * @param reduction the reduction, which becomes part of the factors
    * @param tasks runs what threads can share
    * @throws IllegalArgumentException if there are too many entries
    */

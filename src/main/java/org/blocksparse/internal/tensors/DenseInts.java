@@ -103,7 +103,7 @@ public final class DenseInts extends Dense implements IntTensor {
     return new DenseInts(storage().view(), Shape.of(1, shape().dim(0)));
   }
 
-  /** Returns what {@link #toArray()} does, for a tensor that is called {@code name} in messages. */
+  /** Returns an array as {@link #toArray()} does; messages call the tensor {@code name}. */
   public int[] toArray(String name) {
     requireForArray(name);
     int[] values = new int[(int) shape().size()];

@@ -23,7 +23,7 @@ import org.blocksparse.internal.sparse.TransposedBags;
  *
  * @param rows the table; of floats where it is to be written
  * @param features the size of a row
- * @param reduction what the sum of a bag is multiplied by
+ * @param reduction the factor of the sum of a bag
  */
 public record BagTable(Engine engine, TableRows rows, int features, Reduction reduction) {
   /** The cost of an element of a row at a random place, in multiply-adds. */
@@ -93,7 +93,7 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
   /**
    * Makes one step of each row of the table that the bags name.
    *
-   * @param bound what all indices are less than
+   * @param bound the exclusive bound of all indices
    * @param tensor the position of the table in the state
    */
   public void step(Bags bags, int bound, Rows gradOut, LayerState.Step step, int tensor) {
@@ -109,7 +109,7 @@ public record BagTable(Engine engine, TableRows rows, int features, Reduction re
    * Replaces each named row of the table, which holds gradients, by its gradient, or adds alpha
    * times that.
    *
-   * @param bound what all indices are less than
+   * @param bound the exclusive bound of all indices
    */
   public void gradient(Bags bags, int bound, Rows gradOut, float alpha, boolean accumulate) {
     RowKernels kernels = engine.kernels().rows();

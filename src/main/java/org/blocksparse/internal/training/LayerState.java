@@ -43,8 +43,8 @@ public final class LayerState implements AutoCloseable {
   /**
    * Creates the state of tensors before their first step.
    *
-   * @param name what messages call the owner
-   * @param tensors what is trained; steps name them by their position here
+   * @param name the name of the owner in messages
+   * @param tensors the trained tensors; steps name them by their position here
    */
   public LayerState(String name, BlockedTensor... tensors) {
     this.name = name;
@@ -124,7 +124,7 @@ public final class LayerState implements AutoCloseable {
     /**
      * Updates one band.
      *
-     * @param begin where it begins within the block
+     * @param begin its first element in the block
      * @param gradient its gradient, in the first elements
      */
     void update(int block, long begin, long count, Storage gradient);
@@ -202,7 +202,7 @@ public final class LayerState implements AutoCloseable {
     /**
      * Updates blocks by the sums of bags, each the gradient of one block.
      *
-     * @param gradients what the sums are of, rows of the size of a block
+     * @param gradients the summands, rows of the size of a block
      * @param targets for each bag its block; no block twice in all bags of a step
      * @param steps room for a number for each bag
      */

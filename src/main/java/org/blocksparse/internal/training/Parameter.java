@@ -32,7 +32,10 @@ public enum Parameter {
     return label;
   }
 
-  /** Returns whether it is multiplied by inputs; a bias is added to what comes out. */
+  /**
+   * Returns whether it is a weight, which is multiplied by inputs, or a bias, which is added to
+   * outputs.
+   */
   public boolean isWeight() {
     return weight;
   }

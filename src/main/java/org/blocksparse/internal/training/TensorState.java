@@ -87,8 +87,8 @@ public final class TensorState {
    * Updates a band of a block by its gradient, which is in the first elements of {@code gradient}.
    * The step of the block is counted when all bands are done.
    *
-   * @param begin where the band begins within the block
-   * @param scale what the gradient is multiplied by
+   * @param begin the first element of the band in the block
+   * @param scale the factor of the gradient
    */
   void update(
       Optimizer rule,
@@ -197,7 +197,7 @@ public final class TensorState {
   /**
    * Allocates for columns that begin later, so that {@link #begin} needs no memory.
    *
-   * @param columns of a block
+   * @param columns the columns of a block
    */
   public void prepareToBegin(int block, int columns) {
     if (steps.length > 0 && steps[block] > 0 && begun[block] == null) {

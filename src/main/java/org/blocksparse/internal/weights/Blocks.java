@@ -11,7 +11,7 @@ import org.blocksparse.internal.memory.Storage;
  * <p>Elements may have a read-only type; strides count elements of that type. A grid of a packed
  * type is dense and not transposed, and {@link Panels} describes the layout of its elements.
  *
- * @param scales of INT8, packed or not; null for other types
+ * @param scales the scales of INT8, packed or not; null for other types
  */
 public record Blocks(
     Storage storage,

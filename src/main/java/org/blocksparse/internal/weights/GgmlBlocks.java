@@ -291,7 +291,9 @@ public final class GgmlBlocks {
     return in.get(at) >> 4 & 15;
   }
 
-  /** The last four groups have their two high bits in the first bytes. */
+  /**
+   * Returns the scale of a group. The last four groups have their two high bits in the first bytes.
+   */
   private int scaleQ4K(int scales, int group) {
     return group < 4
         ? in.get(scales + group) & 63

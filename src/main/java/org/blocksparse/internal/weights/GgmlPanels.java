@@ -26,10 +26,10 @@ public final class GgmlPanels {
   /**
    * Packs matrices into new memory.
    *
-   * @param name of the matrices, for messages
+   * @param name the name of the matrices, for messages
    * @param type one of those that are packed
    * @param from the matrices of each tensor as they lie in a file; leased by the caller
-   * @param inputs of a block: the columns of a matrix
+   * @param inputs the inputs of a block: the columns of a matrix
    * @param outputs of a block that a tensor makes: the rows of a matrix
    * @throws IllegalArgumentException if a weight is not finite
    */

@@ -35,7 +35,7 @@ public final class Narrowing {
   /**
    * Prepares weights to be narrowed, on which the caller holds a lease.
    *
-   * @param name of the weights, for messages
+   * @param name the name of the weights, for messages
    * @param scales blocks rows of columns, which become the scales of INT8; null for other types
    * @throws IllegalArgumentException if one is not finite, or too large for INT8
    */

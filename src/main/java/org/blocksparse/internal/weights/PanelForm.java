@@ -4,7 +4,7 @@ package org.blocksparse.internal.weights;
 /**
  * What the panels of a type consist of: the codes of weights, and their scales.
  *
- * @param bits of a code
+ * @param bits the bits of a code
  * @param zero the code of the number 0, which is subtracted from codes; 0 where `values` is not
  *     null
  * @param values the numbers of the codes; null if they are the codes less `zero`

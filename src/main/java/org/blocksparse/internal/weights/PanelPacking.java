@@ -69,7 +69,7 @@ public final class PanelPacking {
   /**
    * Prepares to pack row-major blocks of floats, on which the caller holds a lease.
    *
-   * @param name of the weights, for messages
+   * @param name the name of the weights, for messages
    * @param scales blocks rows of columns, which become the scales of INT8; null for other types
    * @throws IllegalArgumentException if a weight of INT8 is not finite, or too large
    */

@@ -10,8 +10,8 @@ import org.blocksparse.internal.schedule.Scheduler;
  * panel is 16 columns of a block, a group 32 rows of a panel.
  *
  * @param type a packed one
- * @param rows of a block
- * @param columns of a block
+ * @param rows the rows of a block
+ * @param columns the columns of a block
  */
 public record Panels(WeightType type, int rows, int columns) {
   static final int PANEL_COLUMNS = 16;

@@ -59,7 +59,7 @@ public enum RowFormat {
    * Returns the format of the rows that weights of a type multiply.
    *
    * @param transposed whether they are a transposed view
-   * @param bits that rows keep of each number
+   * @param bits the bits that rows keep of each number
    * @return null if these weights have none of so many bits
    */
   public static RowFormat ofBits(WeightType weights, boolean transposed, int bits) {

@@ -17,7 +17,7 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
   /**
    * Rounds floats to a type.
    *
-   * @param name of the floats, for messages
+   * @param name the name of the floats, for messages
    * @throws IllegalArgumentException if one is not finite or too large for the type
    */
   public static StoredWeights of(
@@ -76,8 +76,8 @@ public record StoredWeights(WeightType type, Storage elements, Storage scales)
    * Returns blocks that hold the columns of these weights, then the columns of others of the same
    * type. The caller holds leases on all.
    *
-   * @param name of these, for messages
-   * @param others of as many blocks of the same sizes
+   * @param name the name of these, for messages
+   * @param others weights of as many blocks of the same sizes
    * @param byColumns whether a block that is not packed lies column by column
    * @throws IllegalArgumentException if they are packed and columns are no multiple of 16
    */

@@ -100,7 +100,9 @@ final class EngineTest {
     return floats;
   }
 
-  /** Sample b reads its row, and writes it by block b mod BLOCKS. */
+  /**
+   * Returns the block of each sample: sample b reads its row, and writes it by block b mod BLOCKS.
+   */
   private static int[] blockOf() {
     int[] block = new int[BATCH];
     for (int b = 0; b < BATCH; b++) {

@@ -39,7 +39,7 @@ final class TransposedBagsTest {
     }
   }
 
-  /** Cases around the sizes from which on threads share the work. */
+  /** Returns cases around the sizes from which on threads share the work. */
   static Stream<Case> cases() {
     return IntStream.of(0, 1, 511, 512, 513, 1025, 8191, 8192, 8193, 30_011)
         .boxed()

@@ -118,8 +118,8 @@ public abstract sealed class Classifier implements AutoCloseable
   }
 
   /**
-   * As {@link #save(Path)}, with weights in fewer bits: the model is smaller, and predicts nearly
-   * as well. Saving needs memory for a copy of the weights in this type.
+   * Saves as {@link #save(Path)} does, with weights in fewer bits: the model is smaller, and
+   * predicts nearly as well. Saving needs memory for a copy of the weights in this type.
    *
    * @throws IllegalArgumentException if a weight is not finite, or too large for the type
    * @throws InvalidInputException if the weights have been rounded before, to another type, or if
@@ -340,7 +340,7 @@ public abstract sealed class Classifier implements AutoCloseable
   /**
    * Counts the labels that reach a threshold as a set; see {@link #thresholdOfSets}.
    *
-   * @param examples those without labels do not count
+   * @param examples the examples; those without labels do not count
    * @param threshold the minimum probability of a label of a set, in [0, 1]
    * @throws InvalidInputException if weights of the model are not finite
    */

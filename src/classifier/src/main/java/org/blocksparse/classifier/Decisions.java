@@ -70,7 +70,7 @@ public final class Decisions {
   /**
    * One label's decisions.
    *
-   * @param examples that have the label
+   * @param examples the examples that have the label
    * @param predicted examples for which it was predicted
    * @param right how many of these have it
    */
@@ -106,7 +106,7 @@ public final class Decisions {
   /**
    * Starts without decisions.
    *
-   * @param labels of the model
+   * @param labels the labels of the model
    * @throws IllegalArgumentException unless the threshold is in [{@link #LEAST_THRESHOLD}, 1]
    */
   Decisions(Labels labels, double threshold) {
@@ -137,7 +137,8 @@ public final class Decisions {
    * Adds a batch.
    *
    * @param ranking all labels with at least the lowest threshold
-   * @param rightLabels of each row; those that the model does not know are numbers of no output
+   * @param rightLabels the right labels of each row; those that the model does not know are numbers
+   *     of no output
    */
   void add(Ranking ranking, SparseRows rightLabels) {
     for (int row = 0; row < ranking.batch(); row++) {

@@ -15,8 +15,8 @@ import java.util.List;
  * with neighbours or label texts, before calibration. Of two labels of an example, the one with the
  * higher score has the higher probability, or an equal one.
  *
- * @param prediction what is explained, with its calibrated probability
- * @param score of the example
+ * @param prediction the explained prediction, with its calibrated probability
+ * @param score the score of the example
  * @param prior the score of an example without features
  * @param shares one for each head that has a weight
  */

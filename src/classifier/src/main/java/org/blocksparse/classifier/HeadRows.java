@@ -14,13 +14,13 @@ import org.blocksparse.mixture.Mixture;
  * it learns as fast as without, and the linear head has their weights.
  *
  * @param rows for each head, or one for all
- * @param made those that were made for an embedding; null if there are none
+ * @param made the rows made for an embedding; null if there are none
  */
 public record HeadRows(List<SparseRows> rows, SparseRows made) implements AutoCloseable {
   /**
    * Returns the rows for heads.
    *
-   * @param features with all features; not closed here
+   * @param features the rows with all features; not closed here
    */
   public static HeadRows of(Mixture heads, SparseRows features, FeatureVocabulary vocabulary) {
     boolean haveSameRows =

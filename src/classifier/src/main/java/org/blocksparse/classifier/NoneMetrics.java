@@ -21,7 +21,7 @@ public final class NoneMetrics {
    *
    * @param isNone whether it has no known label
    * @param none the logarithm of the probability that it has none
-   * @param first that of the first label, without NONE
+   * @param first the probability of the first label, without NONE
    * @param isFirstRight whether the example has it
    * @param isRight whether the likeliest answer is right
    */
@@ -33,7 +33,7 @@ public final class NoneMetrics {
   /**
    * Adds an answer.
    *
-   * @param answer with NONE
+   * @param answer the answer with NONE
    * @param isNone whether the example has no known label
    */
   void add(List<Prediction> answer, Prediction first, List<String> labels, boolean isNone) {

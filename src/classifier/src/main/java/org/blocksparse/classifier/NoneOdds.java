@@ -42,7 +42,7 @@ public final class NoneOdds {
    * Fits odds to examples.
    *
    * @param known the {@linkplain #signals signals} of examples that have a known label
-   * @param none those of examples that have none
+   * @param none the scores of examples without a label
    */
   public static NoneOdds fit(List<double[]> known, List<double[]> none) {
     LogisticRegression samples = new LogisticRegression(SIGNALS);
@@ -88,7 +88,7 @@ public final class NoneOdds {
   /**
    * Returns the log odds of signals.
    *
-   * @param share of all examples without a known label
+   * @param share the share of all examples without a known label
    */
   public double logOdds(double[] signals, double share) {
     double sum = weights[SIGNALS] + Math.log(share / (1 - share));

@@ -72,7 +72,7 @@ public final class PredictionOptions {
    * model applies, beside at most {@link #top} labels, whatever threshold and filter are. The
    * probability of a label is then that of it and not of none, so it is lower than without.
    *
-   * @param share of examples that have none of the labels, as far as is known: it moves all
+   * @param share the share of examples that have none of the labels, if it is known: it moves all
    *     probabilities, and leaves the order of examples by {@code NONE}
    * @throws IllegalArgumentException unless it is above 0 and below 1; from {@link
    *     Classifier#predict(List, PredictionOptions)} if the model was not trained {@linkplain

@@ -32,7 +32,8 @@ public final class SetCounts {
    * Adds a batch.
    *
    * @param sets the labels of each row's set
-   * @param rightLabels of each row; those that the model does not know are numbers of no output
+   * @param rightLabels the right labels of each row; those that the model does not know are numbers
+   *     of no output
    */
   void add(Ranking sets, SparseRows rightLabels) {
     for (int row = 0; row < sets.batch(); row++) {
@@ -72,7 +73,7 @@ public final class SetCounts {
     return rareExamples;
   }
 
-  /** Returns the share of their sets that hold a right label; NaN if there are none. */
+  /** Returns the share of these examples whose sets hold a right label; NaN if there are none. */
   public double rareCoverage() {
     return (double) rareRight / rareExamples;
   }

@@ -52,7 +52,7 @@ public final class TrainedClassifier extends Classifier {
    * Makes a classifier.
    *
    * @param heads named as those of {@link Heads}; closed with this
-   * @param metadata of its file; may be changed until others see this
+   * @param metadata the metadata of its file; may be changed until others see this
    */
   public TrainedClassifier(InputRows input, Mixture heads, Map<String, String> metadata) {
     this.input = input;

@@ -31,7 +31,7 @@ final class BagBatch implements FeatureBatch {
     size += 2L * row.numActives() + bag.features();
   }
 
-  /** The length of a row is known when it comes: from the half on, the next may be too long. */
+  /** Returns whether the batch is full: from the half on, since the next row may be too long. */
   @Override
   public boolean isFull() {
     return indices.size() == mostRows || size >= MOST_VALUES / 2;

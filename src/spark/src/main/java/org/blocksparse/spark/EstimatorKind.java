@@ -96,14 +96,14 @@ enum EstimatorKind {
   /**
    * Returns the factor of a row's loss in the mean over a batch, for the operations of the layer.
    *
-   * @param rows of the batch
+   * @param rows the rows of the batch
    */
   abstract float weight(float ofRow, int rows);
 
   /**
    * Puts parts together into a file.
    *
-   * @param names of the labels, or null
+   * @param names the names of the labels, or null
    * @param parts the class level first
    */
   void save(

@@ -11,8 +11,9 @@ interface FeatureBatch {
   /**
    * Adds a row.
    *
-   * @param value what the column of features has
-   * @throws IllegalArgumentException if it is null, not as many or not finite as floats
+   * @param value the value of the column of features
+   * @throws IllegalArgumentException if it is null, has another number of elements, or one that is
+   *     not finite as a float
    */
   void add(Object value);
 

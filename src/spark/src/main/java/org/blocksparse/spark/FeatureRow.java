@@ -26,7 +26,7 @@ final class FeatureRow {
   /**
    * Writes the features of a row.
    *
-   * @param value what the column has
+   * @param value the value of the column
    * @param to receives {@code features} values from {@code begin} on; what is there is overwritten
    * @throws IllegalArgumentException if they are null, not as many or not finite as floats
    */
@@ -55,7 +55,7 @@ final class FeatureRow {
   /**
    * Returns the features of a row that are not 0; some may not be finite.
    *
-   * @param value what the column has
+   * @param value the value of the column
    * @throws IllegalArgumentException if they are null or not as many
    */
   static SparseVector nonZero(Object value, int features) {

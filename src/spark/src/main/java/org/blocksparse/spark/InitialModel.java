@@ -20,7 +20,7 @@ import org.blocksparse.softmax.TwoLevelLayer;
  * A model to continue training.
  *
  * @param labels the names of its labels; null if it has none
- * @param steps that it has taken
+ * @param steps its training steps so far
  * @param metadata the strings of its users
  */
 record InitialModel(

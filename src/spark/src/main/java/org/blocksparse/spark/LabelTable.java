@@ -28,7 +28,7 @@ import org.blocksparse.softmax.TwoLevelLayer;
  *
  * @param counts how many rows have each label, by its number
  * @param rows how many there are, those without labels too
- * @param names of the labels by their numbers; null if labels are numbers
+ * @param names the names of the labels by their numbers; null if labels are numbers
  */
 @SuppressWarnings("ArrayRecordComponent")
 record LabelTable(long[] counts, long rows, List<String> names) {
@@ -126,7 +126,7 @@ record LabelTable(long[] counts, long rows, List<String> names) {
   /**
    * Rejects a layer with names for some labels only.
    *
-   * @param argument what the message names
+   * @param argument the argument of the message
    */
   static void requireNamesOfAll(String argument, TwoLevelLayer<?> layer) {
     if (layer.hasLabels() && layer.labels().size() < layer.outputs()) {

@@ -10,7 +10,7 @@ import org.blocksparse.softmax.TwoLevelLayer;
 /**
  * Facts of a model's file, so that it need not be opened again.
  *
- * @param features of a row
+ * @param features the features of a row
  * @param bag whether a bag makes x of them
  * @param outputs how many labels there are
  * @param named whether they have names

@@ -31,7 +31,7 @@ final class Packing extends Partitioner {
   /**
    * Packs classes.
    *
-   * @param costs what each class takes
+   * @param costs the cost of each class
    * @param partitions how many are wanted; there are no more than parts
    */
   static Packing of(long[] costs, int partitions) {

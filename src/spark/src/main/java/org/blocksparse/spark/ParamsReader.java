@@ -17,7 +17,7 @@ import scala.Option;
  * else there is. The folder may come from anybody: nothing but the one class is made of it, where
  * Spark's own reader makes any that the metadata names.
  *
- * @param <P> what is read
+ * @param <P> the type of the result
  */
 final class ParamsReader<P extends TwoLevelParams> extends MLReader<P> {
   private final Class<P> type;

@@ -23,7 +23,7 @@ final class PartFetcher implements Iterator<byte[]> {
   /**
    * Fetches parts that are computed already.
    *
-   * @param sizes of each partition, the bytes of its parts
+   * @param sizes the bytes of the parts of each partition
    */
   PartFetcher(JavaRDD<byte[]> parts, List<int[]> sizes) {
     this.parts = parts;

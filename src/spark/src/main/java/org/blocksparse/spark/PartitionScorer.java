@@ -40,7 +40,7 @@ final class PartitionScorer implements MapPartitionsFunction<Row, Row> {
   /**
    * Scores rows.
    *
-   * @param schema of the rows
+   * @param schema the schema of the rows
    */
   PartitionScorer(ModelBytes.Sent model, StructType schema, ScoringColumns columns) {
     this.model = model;

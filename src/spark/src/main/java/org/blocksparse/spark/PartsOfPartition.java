@@ -24,7 +24,7 @@ final class PartsOfPartition implements Iterator<byte[]> {
    * Iterates over the parts.
    *
    * @param parts their numbers, ascending
-   * @param rows of all of them, in order
+   * @param rows the rows of all of them, in order
    */
   PartsOfPartition(
       TrainingPlan plan,

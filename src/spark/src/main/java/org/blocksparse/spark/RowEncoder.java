@@ -15,7 +15,7 @@ import scala.collection.Seq;
  *
  * @param features how many
  * @param outputs how many labels
- * @param numbers of the labels by their names; its value is null if labels are numbers
+ * @param numbers the numbers of the labels by their names; its value is null if labels are numbers
  * @param retired labels, which no row may have
  */
 record RowEncoder(

@@ -7,7 +7,7 @@ import java.io.Serializable;
  * The key by which rows are shuffled and sorted.
  *
  * @param part the number of the part that the row is for
- * @param hash of the row
+ * @param hash the hash of the row
  */
 record RowKey(int part, long hash) implements Serializable, Comparable<RowKey> {
   @Override

@@ -6,9 +6,10 @@ import java.io.Serializable;
 /**
  * The settings that all tasks of training share.
  *
- * @param features of a row
+ * @param features the features of a row
  * @param epochs how often training goes through all rows
- * @param rowsOfBatch of each order of {@link RowOrder#orders}, the rows of each batch
+ * @param rowsOfBatch the rows of batch of each order of {@link RowOrder#orders}, the rows of each
+ *     batch
  */
 @SuppressWarnings("ArrayRecordComponent")
 record TrainingPlan(

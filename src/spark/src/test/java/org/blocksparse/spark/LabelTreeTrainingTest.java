@@ -81,7 +81,7 @@ final class LabelTreeTrainingTest {
         .setNumPartitions(4);
   }
 
-  /** Without a column of weights all weights are 1, also in the hash. */
+  /** Returns the examples with all weights 1 if no column of weights is set, also in the hash. */
   private static List<Example> weightedOrNot(LabelTreeClassifier asked) {
     return asked.isSet(asked.weightCol()) ? EXAMPLES : OneProcess.unweighted(EXAMPLES);
   }

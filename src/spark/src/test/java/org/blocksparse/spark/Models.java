@@ -125,7 +125,7 @@ final class Models {
     return SparseRows.of(indices, values);
   }
 
-  /** Random features, some of them 0. */
+  /** Returns random features, some of them 0. */
   static float[][] rows(int n, long seed) {
     Random random = new Random(seed);
     float[][] rows = new float[n][FEATURES];
@@ -153,7 +153,7 @@ final class Models {
     }
   }
 
-  /** Rows with the columns id and features, in some partitions. */
+  /** Returns rows with the columns id and features, in some partitions. */
   static Dataset<Row> dataset(SparkSession spark, float[][] rows, FeaturesAs as, int partitions) {
     List<Row> content = new ArrayList<>();
     for (int i = 0; i < rows.length; i++) {

@@ -124,7 +124,7 @@ final class PartsSpeed {
   /**
    * The rows of classes, once for each epoch.
    *
-   * @param rows of each class
+   * @param rows the rows of each class
    * @param blocks the batches in which a class has rows
    */
   @SuppressWarnings("ArrayRecordComponent")
@@ -146,10 +146,10 @@ final class PartsSpeed {
   /**
    * The model of the page, in seconds for each feature and epoch.
    *
-   * @param row of the class level, for each row
-   * @param level of the class level, for each row and class
-   * @param product of a class, for each row and slot
-   * @param block of a class, for each batch in which it has rows, and slot
+   * @param row the row of the class level, for each row
+   * @param level the level of the class level, for each row and class
+   * @param product the product of a class, for each row and slot
+   * @param block the block of a class, for each batch in which it has rows, and slot
    */
   private record Costs(double row, double level, double product, double block) {
     private static final double TIMES = (double) EPOCHS * FEATURES;

@@ -87,7 +87,7 @@ final class SparkCluster implements AutoCloseable {
   /**
    * Starts one more Worker.
    *
-   * @param options of the JVMs of its executors; those of a session go before
+   * @param options the options of the JVMs of its executors; those of a session go before
    */
   void addWorker(int cores, String options) throws IOException {
     String name = "worker" + workers.size();

@@ -136,7 +136,7 @@ final class TrainingTest {
     assertSame(expected, asked.fit(rows));
   }
 
-  /** Without a column of weights all weights are 1, also in the hash. */
+  /** Returns the examples with all weights 1 if no column of weights is set, also in the hash. */
   private static List<Example> weightedOrNot(HierarchicalSoftmaxClassifier asked) {
     return asked.isSet(asked.weightCol()) ? EXAMPLES : OneProcess.unweighted(EXAMPLES);
   }

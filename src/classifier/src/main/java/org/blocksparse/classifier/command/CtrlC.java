@@ -18,7 +18,7 @@ final class CtrlC implements AutoCloseable {
   /**
    * Starts to wait.
    *
-   * @param answer what is done at once where the program does not end at once
+   * @param answer runs at once if the program does not end at once
    */
   CtrlC(BooleanSupplier isWorthIt, Runnable answer) {
     this.isWorthIt = isWorthIt;

@@ -45,10 +45,10 @@ final class DataCard {
   /**
    * Returns the day, in UTC.
    *
-   * @param option what the user gave; null: nothing
+   * @param option the value that the user gave, or null
    * @param epoch the value of SOURCE_DATE_EPOCH, the seconds since 1970 by which builds are made
    *     reproducible; null: not set
-   * @param clock where neither is given
+   * @param clock the clock to use if neither is given
    * @throws InvalidInputException if what is given is none
    */
   static String date(String option, String epoch, Clock clock) {

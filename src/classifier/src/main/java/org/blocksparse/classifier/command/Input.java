@@ -45,7 +45,7 @@ final class Input implements AutoCloseable {
    * Creates the input of a reader.
    *
    * @param name stands for it in messages
-   * @param labelPrefix what labels in a text begin with
+   * @param labelPrefix the prefix of labels in a text
    * @param task the work while it is read; null: no progress is shown
    * @param hashed below the reader; null if what it reads is not hashed
    * @param file below the reader, which closes it; null if this is not a file of a known size

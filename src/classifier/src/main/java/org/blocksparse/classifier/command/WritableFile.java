@@ -16,8 +16,8 @@ final class WritableFile {
   /**
    * Requires that a file can be written, or replaced, at this place.
    *
-   * @param argument of the command, for the message
-   * @param others that must not be replaced by it, as they are read, or written as well
+   * @param argument the argument of the command, for the message
+   * @param others the other files that are read or written, which it must not replace
    */
   static void require(String argument, Path file, List<Path> others) throws IOException {
     Path folder = file.toAbsolutePath().getParent();

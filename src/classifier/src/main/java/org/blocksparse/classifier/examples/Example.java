@@ -38,7 +38,7 @@ public final class Example {
   }
 
   /**
-   * Sparse features with their labels.
+   * Returns sparse features with their labels.
    *
    * @param indices the features that are not zero, each at least 0, in any order; values of an
    *     index that is there several times are added

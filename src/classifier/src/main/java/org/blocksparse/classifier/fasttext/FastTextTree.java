@@ -31,7 +31,7 @@ final class FastTextTree {
    * Builds the tree as fastText does, whose files do not have it: the two rarest are joined first;
    * where counts are equal, a node comes before a label.
    *
-   * @param counts of labels, descending
+   * @param counts the counts of labels, descending
    * @param weights (labels, features), of which the last row is not used
    */
   FastTextTree(long[] counts, float[] weights) {

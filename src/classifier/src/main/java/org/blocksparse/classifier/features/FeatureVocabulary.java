@@ -132,7 +132,10 @@ public final class FeatureVocabulary {
     return keys == null ? sharedRow(key) : keys.find(key);
   }
 
-  /** Indices are their own keys, and often multiples of something: a hash spreads them. */
+  /**
+   * Returns the shared row of a key. Indices are their own keys, and often multiples of a number: a
+   * hash spreads them.
+   */
   private int sharedRow(long key) {
     return Integer.remainderUnsigned(MurmurHash3.hash32(key, 0), rows);
   }

@@ -77,8 +77,8 @@ public final class KeyTable {
   }
 
   /**
-   * The upper bits depend on all bits of the key. It multiplies twice, since some multipliers put
-   * consecutive keys, such as indices, close together.
+   * Returns a hash whose upper bits depend on all bits of the key. It multiplies twice, since some
+   * multipliers put consecutive keys, such as indices, close together.
    */
   private long hash(long key) {
     long once = key * multiplier;

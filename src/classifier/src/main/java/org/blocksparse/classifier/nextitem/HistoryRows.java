@@ -173,7 +173,7 @@ record HistoryRows(
   /**
    * Returns the rows for texts.
    *
-   * @param items those with a row of similar items; later ones have none
+   * @param items the number of items with a row of similar items; later ones have none
    */
   SparseRows ofTexts(List<int[]> histories, int items) {
     List<Double> decay = ordered ? List.of(transitionDecay) : NO_DECAY;

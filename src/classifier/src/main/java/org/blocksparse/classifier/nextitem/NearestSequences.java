@@ -11,7 +11,7 @@ import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.NearestExamples;
 
 /**
- * Makes examples of the sequences of a training, which vote for their items: session-kNN. A
+ * Turns the sequences of a training into examples that vote for their items: session-kNN. A
  * sequence is near a history if they share many items, and it has few others. In sequences, a
  * frequent item gets smaller votes; a basket divides one vote among its items.
  */

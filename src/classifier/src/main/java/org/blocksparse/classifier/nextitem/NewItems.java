@@ -88,7 +88,7 @@ final class NewItems {
   /**
    * Finds the sightings.
    *
-   * @param texts of all items that are compared; empty: of none
+   * @param texts the texts of all compared items; empty for none
    */
   NewItems(List<Sequence> sequences, HistoryRows rows, Labels labels, Map<String, String> texts) {
     this.rows = rows;
@@ -176,10 +176,10 @@ final class NewItems {
   // -------------------------------------------------------------------------------------- layers
 
   /**
-   * Adds vectors and outputs.
+   * Adds the vectors and outputs of the new items.
    *
-   * @param bag of float32, which grows
-   * @param layer of float32, which grows
+   * @param bag the bag of float32, which grows
+   * @param layer the layer of float32, which grows
    */
   void addTo(EmbeddingBag bag, HierarchicalSoftmax layer) {
     if (sightings.isEmpty()) {

@@ -83,7 +83,8 @@ public final class NextItem implements AutoCloseable {
    * org.blocksparse.classifier.training.TrainingListener#warning warning}, too, if the last
    * training fails.
    *
-   * @param sequences of items; one with a single item only adds to the items that are known
+   * @param sequences the sequences of items; one with a single item only adds to the items that are
+   *     known
    * @throws IllegalArgumentException if no sequence has two items that are not held out, or if the
    *     items are too many to {@link #save}
    * @throws ArithmeticException if the loss becomes infinite, because the rate is too high
@@ -305,7 +306,7 @@ public final class NextItem implements AutoCloseable {
    * {@linkplain NextItemOptions#withItemTexts part of the score}; they change nothing if it has no
    * such part.
    *
-   * @param itemTexts of all items that have one: new ones, and those of the training
+   * @param itemTexts the texts of all items that have one, those of the training too
    */
   public NextItem with(List<Sequence> sequences, Map<String, String> itemTexts) {
     Map<String, String> compared = hasTexts() ? Map.copyOf(itemTexts) : Map.of();

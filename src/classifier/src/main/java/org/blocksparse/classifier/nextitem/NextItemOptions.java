@@ -60,8 +60,8 @@ public final class NextItemOptions {
   }
 
   /**
-   * Options that a classifier has, too: epochs, rate, smoothing, dimension, batch, classes,
-   * patience, seed, workers, card, listener and stop; others do not matter.
+   * Sets the options that a classifier has, too: epochs, rate, smoothing, dimension, batch,
+   * classes, patience, seed, workers, card, listener and stop; others do not matter.
    */
   public NextItemOptions withLearning(TrainingOptions value) {
     requireNonNull(value, "learning");
@@ -112,7 +112,7 @@ public final class NextItemOptions {
   }
 
   /**
-   * Held-out sequences, of which the last items are predicted. Without these, the last item of each
+   * Sets held-out sequences, whose last items are predicted. Without these, the last item of each
    * training sequence is held out, or one of ten baskets of two items or more; none if no other is
    * left to learn. What training held out itself is learned in a last training; these sequences
    * never are. Of an empty list, nothing is held out.
@@ -143,7 +143,7 @@ public final class NextItemOptions {
   }
 
   /**
-   * Texts of items, such as titles or attributes; an item that no sequence has is ignored. The
+   * Sets texts of items, such as titles or attributes; an item that no sequence has is ignored. The
    * score gets a further part, the similarity of an item's text to those of the history. Its weight
    * is the best one on held-out items. It is 0 unless texts gain more than a standard error: the
    * model then is that without texts, bit by bit.

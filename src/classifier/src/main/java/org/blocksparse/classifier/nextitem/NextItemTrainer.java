@@ -155,7 +155,7 @@ final class NextItemTrainer {
   /**
    * A model of layers that were trained with some settings, and its score.
    *
-   * @param share of the transitions, beside the layers
+   * @param share the share of the transitions, beside the layers
    * @param nearest the share of the nearest sequences, beside these; 0: there are none
    */
   private record Chosen(

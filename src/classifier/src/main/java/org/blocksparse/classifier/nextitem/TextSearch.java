@@ -17,7 +17,7 @@ final class TextSearch {
    *
    * @param share the weight of texts, by which those of the other scorers fall; 0: there are none
    * @param gain the nDCG on held-out sequences, less that without texts
-   * @param standardError of the gain
+   * @param standardError the standard error of the gain
    */
   record Choice(double share, double gain, double standardError) {
     static final Choice NONE = new Choice(0, 0, 0);

@@ -38,7 +38,7 @@ final class TextSimilarities {
   /**
    * Compares all items.
    *
-   * @param texts of items; one without a text, or without a word, is similar to none
+   * @param texts the texts of items; one without a text, or without a word, is similar to none
    */
   TextSimilarities(Labels labels, Map<String, String> texts, Workers workers) {
     this.labels = labels;

@@ -66,7 +66,7 @@ final class EmbeddingTrainer {
   /**
    * Makes a trainer.
    *
-   * @param examples those of the set that are learned from
+   * @param examples the examples of the set that are learned
    * @param companion a head that was trained before; null if there is none
    */
   EmbeddingTrainer(TrainingSet set, TrainingOptions options, int[] examples, Companion companion) {

@@ -221,7 +221,7 @@ final class HeadTraining {
   /**
    * Returns a model with an embedding beside its heads; null if the training has none.
    *
-   * @param learned what the other heads have learned
+   * @param learned the results of the other heads
    */
   private TrainedClassifier besideOrNull(
       TrainedClassifier linear, HeldOut examples, TrainingSet learned) {

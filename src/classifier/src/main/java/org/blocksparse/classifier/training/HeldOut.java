@@ -44,7 +44,7 @@ final class HeldOut implements AutoCloseable {
    *
    * @param units for each example, a number that those have which were {@linkplain #units drawn
    *     together}
-   * @param vocabulary of the heads
+   * @param vocabulary the vocabulary of the heads
    * @param batch makes the examples from a number, inclusive, to another one, exclusive
    */
   static HeldOut of(
@@ -132,8 +132,8 @@ final class HeldOut implements AutoCloseable {
    * The gain of a second head, in nDCG@5.
    *
    * @param mean over the examples
-   * @param standardError of the mean, where examples of a unit depend on each other; infinite if
-   *     there are not two units
+   * @param standardError the standard error of the mean, where examples of a unit depend on each
+   *     other; infinite if there are not two units
    */
   record Gain(double mean, double standardError) {
     /** Returns the gain of values over others, each of an example of a unit. */

@@ -107,7 +107,7 @@ record TrainingDefaults(TrainingOptions options) {
   /**
    * Returns the number of epochs.
    *
-   * @param labels of all examples together, at most {@link #MOST_EPOCHS} of each
+   * @param labels the labels of all examples together, at most {@link #MOST_EPOCHS} of each
    */
   int epochs(int examples, int labels) {
     double ofLabel = Math.max(EPOCHS_OF_A_LABEL, (double) FEW_EXAMPLES_TO_SEE / examples);

@@ -98,8 +98,8 @@ public interface TrainingListener {
    *
    * @param both whether the embedding stays beside the linear head: whether it gains more than a
    *     standard error
-   * @param gain of the embedding beside the linear head over that alone, in nDCG@5
-   * @param standardError of the gain
+   * @param gain the gain of the embedding beside the linear head over that alone, in nDCG@5
+   * @param standardError the standard error of the gain
    */
   default void chosen(boolean both, double gain, double standardError) {}
 
@@ -109,7 +109,7 @@ public interface TrainingListener {
    *
    * @param stay whether they gain more than a standard error
    * @param gain over the linear head alone, in nDCG@5
-   * @param standardError of the gain
+   * @param standardError the standard error of the gain
    */
   default void neighbours(boolean stay, double gain, double standardError) {}
 
@@ -119,7 +119,7 @@ public interface TrainingListener {
    *
    * @param stay whether they are kept
    * @param gain the mean nDCG@5 on held-out examples, less that of the linear head alone
-   * @param standardError of the gain; infinite unless two examples are held out
+   * @param standardError the standard error of the gain; infinite unless two examples are held out
    */
   default void labelTexts(boolean stay, double gain, double standardError) {}
 

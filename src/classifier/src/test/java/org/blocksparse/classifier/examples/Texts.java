@@ -26,7 +26,7 @@ public final class Texts {
     return "n" + random.nextInt(50);
   }
 
-  /** Examples with one label each, the same for the same seed. */
+  /** Returns examples with one label each, the same for the same seed. */
   public static Stream<Example> examples(int count, int labels, long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     return IntStream.range(0, count)

@@ -84,7 +84,7 @@ public final class FastTextPrograms {
     return line.toString();
   }
 
-  /** Examples in fastText's format, with labels of unequal frequency. */
+  /** Returns examples in fastText's format, with labels of unequal frequency. */
   public static String examples(int count, int labels, long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     StringBuilder lines = new StringBuilder();

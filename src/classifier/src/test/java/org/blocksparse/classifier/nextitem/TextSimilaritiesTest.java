@@ -24,7 +24,7 @@ final class TextSimilaritiesTest {
     return Labels.of(IntStream.range(0, count).mapToObj(item -> "i" + item).toList());
   }
 
-  /** Row {@code item} of the weights, dense. */
+  /** Returns row {@code item} of the weights, dense. */
   private static double[] row(SparseWeights weights, int item) {
     double[] row = new double[weights.outputs()];
     try (SparseRows one = SparseRows.of(List.of(new int[] {item}))) {

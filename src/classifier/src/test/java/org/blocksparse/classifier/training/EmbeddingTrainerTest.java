@@ -208,9 +208,9 @@ final class EmbeddingTrainerTest {
   /**
    * Asserts that a training ends early, with the best model and a warning.
    *
-   * @param epochs that it should have, all of which may pass without a better model
+   * @param epochs the epochs that it should have, all of which may pass without a better model
    * @param points the epochs that were learned and measured
-   * @param reason of the warning
+   * @param reason the reason of the warning
    */
   private static void assertEndsWithTheBestModel(
       RecordedEvents recorded, int epochs, int points, String reason) {

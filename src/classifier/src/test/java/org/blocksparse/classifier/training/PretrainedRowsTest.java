@@ -54,7 +54,7 @@ class PretrainedRowsTest {
         Example.ofText("tea mate-tea leaves", "a"), Example.ofText("Coffee tea beans", "b"));
   }
 
-  /** A negligible rate shows the initial values of the rows. */
+  /** Returns options with a negligible rate, which shows the initial values of the rows. */
   private static TrainingOptions options(FastTextVectors vectors) {
     return TrainingOptions.defaults().withEpochs(1).withRate(1e-20).withPretrained(vectors);
   }

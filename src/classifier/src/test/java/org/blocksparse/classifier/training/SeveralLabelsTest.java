@@ -47,7 +47,7 @@ final class SeveralLabelsTest {
 
   @TempDir private Path folder;
 
-  /** Examples with up to three labels, the same for the same seed. */
+  /** Returns examples with up to three labels, the same for the same seed. */
   private static List<Example> examples(int count, long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     return Stream.generate(() -> example(random)).limit(count).toList();
