@@ -59,7 +59,7 @@ public final class MixtureOfExpertsBuilder {
   /**
    * Creates a builder.
    *
-   * @param gate null: none
+   * @param gate null if there is none
    */
   MixtureOfExpertsBuilder(int inputs, int hidden, int experts, TopKGate gate) {
     this.inputs = Check.dimension("inputs", inputs);

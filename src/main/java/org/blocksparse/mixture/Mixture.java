@@ -189,7 +189,7 @@ public final class Mixture implements AutoCloseable {
     return of;
   }
 
-  /** Returns a mixture of the same scorers with weights and calibration; null: there is none. */
+  /** Returns a mixture of the same scorers with weights and a calibration or null. */
   Mixture with(float[] of, ScoreCalibration by) {
     return new Mixture(scorers, of, addsProbabilities, by, metadata);
   }
@@ -396,7 +396,7 @@ public final class Mixture implements AutoCloseable {
             () -> new IllegalArgumentException("name: no " + type.getSimpleName() + " is " + name));
   }
 
-  /** Returns the names of the outputs, by the first scorer that has all; null: there are none. */
+  /** Returns the names of the outputs, by the first scorer that has all; null if there are none. */
   Labels labelsOrNull() {
     int outputs = Scorer.outputs(scorers);
     return scorers.stream()

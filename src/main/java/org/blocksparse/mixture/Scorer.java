@@ -34,7 +34,7 @@ interface Scorer extends AutoCloseable {
     return false;
   }
 
-  /** Returns the names of its outputs; null: there are none. */
+  /** Returns the names of its outputs; null if there are none. */
   Labels labelsOrNull();
 
   /** Names its outputs, if it keeps names for others. */

@@ -24,7 +24,7 @@ public sealed interface Ranking permits RankedRows {
    *
    * @param outputs the outputs of each row, best first; copied
    * @param logProbabilities the log probability of each output; copied
-   * @param labels the names of outputs; null: there are none
+   * @param labels the names of outputs; null if there are none
    * @throws IllegalArgumentException if outputs and logProbabilities have different lengths
    */
   static Ranking of(int[][] outputs, float[][] logProbabilities, Labels labels) {

@@ -14,7 +14,7 @@ import org.blocksparse.internal.memory.StorageLease;
  * @param aligned the tensor that begins at a multiple of 64 bytes
  * @param layer the tensors and keys of the layer, without names
  * @param ofUser the strings that the layer was loaded with
- * @param names the names of the outputs; null: there are none
+ * @param names the names of the outputs; null if there are none
  */
 public record LayerFile(
     String kind,

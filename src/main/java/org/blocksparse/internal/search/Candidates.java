@@ -58,9 +58,9 @@ public abstract sealed class Candidates {
   }
 
   /**
-   * Returns the fewest whose probabilities, divided so, sum to at least {@code mass}. Each counts
-   * as the largest that is rounded to its log probability: else there would be one too many where
-   * several have exactly the mass, but are rounded down.
+   * Returns the fewest candidates whose divided probabilities sum to at least {@code mass}. Each
+   * counts as the largest probability that is rounded to its log probability: otherwise rounding
+   * could add one where several have exactly the mass.
    */
   public static Candidates nucleus(double mass, double logAllowed) {
     return new Nucleus(mass, logAllowed);

@@ -9,8 +9,8 @@ import java.util.List;
  * @param weightCol null: all rows have weight 1
  * @param numLabels 0: as many as occur
  * @param classes 0: as many as train fastest
- * @param assignmentFile null: none
- * @param initialModel null: none
+ * @param assignmentFile null if there is none
+ * @param initialModel null if there is none
  * @param partitions 0: eight for each task slot
  */
 record CheckedTrainingParams(

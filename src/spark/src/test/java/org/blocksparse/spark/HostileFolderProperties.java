@@ -162,7 +162,7 @@ final class HostileFolderProperties {
     assertFalse(e.getMessage().contains("blocksparse-spark"), e::toString);
   }
 
-  /** Does the work of a task, without a task. */
+  /** Scores rows as a task does, but outside of a task. */
   private static void score(Path file, EstimatorKind kind) throws IOException {
     LoadOptions options =
         LoadOptions.mapped().withWorkers(Workers.callingThread()).withoutOptimizerState();

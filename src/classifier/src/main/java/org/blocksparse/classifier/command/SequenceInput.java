@@ -83,7 +83,7 @@ final class SequenceInput {
    * Returns all sequences of a file to train on.
    *
    * @param until leaves out events from then on; null: no limit
-   * @param sessionGap ends a sequence of a user; null: none does
+   * @param sessionGap ends a sequence of a user; null if none does
    * @param card gets the file
    */
   List<Sequence> readToTrain(String file, Double until, Duration sessionGap, DataCard card)

@@ -101,7 +101,7 @@ public final class ChunkedIntList {
     return floats;
   }
 
-  /** Copies some of them. */
+  /** Copies some of the elements. */
   public void copy(int from, int count, int[] to, int at) {
     int copied = 0;
     while (copied < count) {

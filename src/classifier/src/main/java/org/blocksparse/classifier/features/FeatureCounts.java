@@ -113,8 +113,7 @@ public final class FeatureCounts {
   /**
    * The features that are kept.
    *
-   * @param rowOf by number of a feature, its row, negative if it is left out; null if features
-   *     share rows, which are what is there already
+   * @param rowOf the row of each feature, negative if it is left out; null if features share rows
    * @param leftOut how many are left out; an upper bound if some were forgotten
    * @param words the rows of words and pieces; null if features share rows
    */

@@ -98,7 +98,7 @@ final class ItemExamples {
     return Transitions.of(sequences, rows.counts().ofLabels(), ordered);
   }
 
-  /** Returns the sequences, which vote for their items; null: none has two. */
+  /** Returns the sequences, which vote for their items; null if none has two. */
   NearestExamples nearestOrNull() {
     return NearestSequences.ofOrNull(sequences, ordered, rows.counts().ofLabels());
   }

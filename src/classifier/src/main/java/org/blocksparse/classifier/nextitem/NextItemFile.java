@@ -306,9 +306,9 @@ final class NextItemFile {
    * Returns the sum of probabilities, whatever a file says: a model takes the logarithm of its
    * scores.
    *
-   * @param nearest null: there are none
-   * @param texts null: there are none
-   * @param repeats null: there are none
+   * @param nearest null if there are none
+   * @param texts null if there are none
+   * @param repeats null if there are none
    */
   static Mixture sum(
       EmbeddingBag bag,
@@ -326,8 +326,8 @@ final class NextItemFile {
   }
 
   /**
-   * Returns the layer and the transitions of a sum, with other scorers beside them; null: there are
-   * none.
+   * Returns a sum with the layer and the transitions of another sum, and with the given other
+   * scorers, which may be null.
    */
   static Mixture sum(
       Mixture of, NearestExamples nearest, SparseWeights texts, SparseWeights repeats) {

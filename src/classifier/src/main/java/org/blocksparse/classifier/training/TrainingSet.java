@@ -373,7 +373,7 @@ final class TrainingSet {
    * Returns the counts of this training and of its initial model; null if those of the model are
    * unknown.
    *
-   * @param initial null: there is none
+   * @param initial null if there is none
    */
   LabelCounts labelCountsOrNull(TrainedClassifier initial) {
     LabelCounts counts = new LabelCounts(size(), labelCounts());
@@ -386,7 +386,7 @@ final class TrainingSet {
   /**
    * Returns whether several labels are the rule in this training, or in that of its initial model.
    *
-   * @param initial null: there is none
+   * @param initial null if there is none
    */
   boolean hasSeveralLabels(TrainedClassifier initial) {
     return (initial != null && initial.hasSeveralLabels())
