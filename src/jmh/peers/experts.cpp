@@ -25,6 +25,7 @@
 #include <thread>
 #include <vector>
 
+#include "arguments.h"
 #include "ggml-alloc.h"
 #include "ggml-backend.h"
 #include "ggml.h"
@@ -46,11 +47,6 @@ constexpr int kRoutings = 16;
 constexpr int kDistinct = 4;  // experts with weights of their own; the others are copies
 constexpr int kCheckedTokens = 2;
 constexpr int64_t kHuge = 2 << 20;
-
-[[noreturn]] void fail(const std::string& reason) {
-  std::printf("error %s\n", reason.c_str());
-  std::exit(1);
-}
 
 // ------------------------------------------------------------------------------------- numbers
 
@@ -111,16 +107,6 @@ std::vector<int32_t> routing(const shape& s, int number, int64_t tokens) {
 }
 
 // ------------------------------------------------------------------------------------- weights
-
-ggml_type type_of(const std::string& name) {
-  for (int t = 0; t < GGML_TYPE_COUNT; ++t) {
-    const char* const known = ggml_type_name(static_cast<ggml_type>(t));
-    if (known != nullptr && name == known) {
-      return static_cast<ggml_type>(t);
-    }
-  }
-  fail("type " + name + " is unknown");
-}
 
 void quantize(ggml_type type, const float* from, void* to, int64_t rows, int64_t row_size) {
 #if defined(IK_LLAMA)

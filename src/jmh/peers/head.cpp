@@ -16,25 +16,11 @@
 #include <string>
 #include <vector>
 
+#include "arguments.h"
 #include "ggml-cpu.h"
 #include "ggml.h"
 
 namespace {
-
-[[noreturn]] void fail(const std::string& reason) {
-  std::printf("error %s\n", reason.c_str());
-  std::exit(1);
-}
-
-ggml_type type_of(const std::string& name) {
-  for (int t = 0; t < GGML_TYPE_COUNT; ++t) {
-    const char* const known = ggml_type_name(static_cast<ggml_type>(t));
-    if (known != nullptr && name == known) {
-      return static_cast<ggml_type>(t);
-    }
-  }
-  fail("type " + name + " is unknown");
-}
 
 // Rows that repeat after some: their numbers do not matter.
 void fill(ggml_tensor* w) {

@@ -7,6 +7,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.SplittableRandom;
+import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
@@ -129,24 +130,19 @@ record HeadRows(FloatTensor floats, Weights halves, FloatTensor bias, float[][] 
   static HeadRows widened(HeadRows softmax, int outputs, int features) {
     int size = softmax.features();
     boolean[] signs = signs(features);
-    ShortPointer halves = new ShortPointer((long) outputs * features);
-    FloatTensor bias = FloatTensor.zeros(outputs);
-    IntStream.range(0, outputs)
-        .parallel()
-        .forEach(
-            i -> {
-              int from = i % softmax.outputs();
-              float[] row = new float[size];
-              softmax.floats.get((long) from * size, row, 0, size);
-              if (i >= softmax.outputs()) {
-                addNoise(row, new Random(i), NOISE * length(row));
-              }
-              putHalves(halves, i, rotated(row, signs));
-              bias.set(softmax.bias.get(from), i);
-            });
     float[][] queries =
         Arrays.stream(softmax.queries).map(query -> rotated(query, signs)).toArray(float[][]::new);
-    return new HeadRows(null, weights(halves, outputs, features), bias, queries);
+    return softmax.withRows(
+        outputs,
+        queries,
+        i -> {
+          float[] row = new float[size];
+          softmax.floats.get((long) (i % softmax.outputs()) * size, row, 0, size);
+          if (i >= softmax.outputs()) {
+            addNoise(row, new Random(i), NOISE * length(row));
+          }
+          return rotated(row, signs);
+        });
   }
 
   /**
@@ -157,16 +153,6 @@ record HeadRows(FloatTensor floats, Weights halves, FloatTensor bias, float[][] 
   static HeadRows stretched(HeadRows softmax, int outputs, int features) {
     int size = softmax.features();
     int parts = features / size;
-    ShortPointer halves = new ShortPointer((long) outputs * features);
-    FloatTensor bias = FloatTensor.zeros(outputs);
-    IntStream.range(0, outputs)
-        .parallel()
-        .forEach(
-            i -> {
-              float[] row = stretchedRow(softmax, new SplittableRandom(i), features);
-              putHalves(halves, i, row);
-              bias.set(softmax.bias.get(i % softmax.outputs()), i);
-            });
     float[][] queries = new float[QUERIES / 4][features];
     for (int q = 0; q < queries.length; q++) {
       for (int part = 0; part < parts; part++) {
@@ -183,7 +169,23 @@ record HeadRows(FloatTensor floats, Weights halves, FloatTensor bias, float[][] 
         queries[q][f] += (float) (row[f] * others / square);
       }
     }
-    return new HeadRows(null, weights(halves, outputs, features), bias, queries);
+    return softmax.withRows(
+        outputs, queries, i -> stretchedRow(softmax, new SplittableRandom(i), features));
+  }
+
+  /** Returns other queries, and rows of bfloat16 by their numbers, with these biases in turn. */
+  private HeadRows withRows(int outputs, float[][] queries, IntFunction<float[]> rows) {
+    int features = queries[0].length;
+    ShortPointer halves = new ShortPointer((long) outputs * features);
+    FloatTensor biases = FloatTensor.zeros(outputs);
+    IntStream.range(0, outputs)
+        .parallel()
+        .forEach(
+            i -> {
+              putHalves(halves, i, rows.apply(i));
+              biases.set(bias.get(i % outputs()), i);
+            });
+    return new HeadRows(null, weights(halves, outputs, features), biases, queries);
   }
 
   private static float[] stretchedRow(HeadRows softmax, SplittableRandom random, int features) {
