@@ -218,16 +218,12 @@ public final class ClassifierFile {
         requireFit(file, heads.scorer(name, EmbeddingBag.class), layer);
         requireNames(file, layer.hasLabels() ? layer.labels().size() : 0, heads);
       }
-      case Heads.LINEAR -> {
+      case Heads.LINEAR, Heads.SECOND_LINEAR -> {
         LinearLabelTree tree = heads.scorer(name, LinearLabelTree.class);
-        requireNames(file, tree.hasLabels() ? tree.labels().size() : 0, heads);
-      }
-      case Heads.SECOND_LINEAR -> {
-        LinearLabelTree second = heads.scorer(name, LinearLabelTree.class);
         LinearLabelTree first = heads.scorer(Heads.LINEAR, LinearLabelTree.class);
-        requireNames(file, second.hasLabels() ? second.labels().size() : 0, heads);
-        if (second.features() != first.features()
-            || second.countsFeatures() != first.countsFeatures()) {
+        requireNames(file, tree.hasLabels() ? tree.labels().size() : 0, heads);
+        if (tree.features() != first.features()
+            || tree.countsFeatures() != first.countsFeatures()) {
           throw wrong(file, name, "is not over the features of the first linear head");
         }
       }

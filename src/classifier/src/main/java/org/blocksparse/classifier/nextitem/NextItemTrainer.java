@@ -273,7 +273,12 @@ final class NextItemTrainer {
         TextSearch.Choice texts = TextSearch.Choice.NONE;
         if (hasTexts()) {
           SparseWeights similar = similarTexts(model);
-          texts = TextSearch.choose(model, similar, candidate -> ndcg(candidate, mixed()));
+          try {
+            texts = TextSearch.choose(model, similar, candidate -> ndcg(candidate, mixed()));
+          } catch (Throwable e) {
+            similar.close();
+            throw e;
+          }
           if (texts.share() > 0) {
             model = TextSearch.with(model, similar, texts.share());
           } else {
