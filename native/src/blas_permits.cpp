@@ -29,7 +29,7 @@ __attribute__((weak)) void blas_memory_free(void* buffer);
 namespace blocksparse {
 namespace {
 
-// As many permits as OpenBLAS is built for threads: half of the buffers that it starts with.
+// The number of threads that OpenBLAS is built for, which is half of its first buffers.
 constexpr int kPermits = 64;
 constexpr int kSpins = 100;
 

@@ -20,7 +20,7 @@ struct outer_tile_task {
   int64_t ldo;
 };
 
-// What a tile does with its sums: it overwrites the block, adds to it, or overwrites it past the
+// The ways to write the sums of a tile: overwrite the block, add to it, or overwrite it past the
 // caches, which otherwise read each line before it is written.
 constexpr int32_t kOverwrite = 0;
 constexpr int32_t kAdd = 1;

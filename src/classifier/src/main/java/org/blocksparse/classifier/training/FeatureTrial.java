@@ -80,7 +80,7 @@ final class FeatureTrial {
    */
   record Choice(TrainingOptions options, Stream<Example> examples, Map<String, String> gains) {}
 
-  /** What a head learns. */
+  /** The settings of a linear head. */
   private record Choices(boolean names, boolean characters, boolean inARow, float cost) {
     boolean has(FeatureGroup group) {
       return switch (group) {

@@ -28,7 +28,7 @@ final class FeatureTrialTest {
 
   @TempDir private Path folder;
 
-  /** Returns different texts of one word: only its stem, a part of it, tells the label. */
+  /** Returns texts of one word each, all different: the label depends on the stem alone. */
   private static List<Example> inflected(int count, long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     return IntStream.range(0, count)
@@ -42,7 +42,7 @@ final class FeatureTrialTest {
         .toList();
   }
 
-  /** Returns texts whose label only two adjacent words tell. */
+  /** Returns texts whose label depends on two adjacent words, and on neither alone. */
   private static List<Example> pairs(int count, long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     return IntStream.range(0, count)

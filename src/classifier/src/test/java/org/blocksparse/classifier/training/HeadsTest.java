@@ -73,7 +73,7 @@ final class HeadsTest {
     return head == ModelHead.LINEAR ? LINEAR : ofEmbedding.withHead(head);
   }
 
-  /** Returns texts with one to three labels, most of whose words tell them. */
+  /** Returns texts with one to three labels, most of which have a word of their own. */
   private static List<Example> examples(int count, long seed) {
     SplittableRandom random = new SplittableRandom(seed);
     List<Example> examples = new ArrayList<>();
