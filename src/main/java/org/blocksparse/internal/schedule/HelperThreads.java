@@ -78,7 +78,11 @@ final class HelperThreads {
     return helpers.length();
   }
 
-  /** Asks up to {@code count} helpers to run a task; fewer if others are at work for long. */
+  /**
+   * Asks up to {@code count} helpers to run a task; fewer if others are at work for long.
+   *
+   * <p>A helper may finish its work during the search: the last round takes it in any phase.
+   */
   void ask(Task task, int count) {
     int left = count;
     for (Phase phase : ORDER) {
@@ -87,9 +91,9 @@ final class HelperThreads {
         boolean ended = helper == null || helper.mail.get() == ENDED;
         boolean asked;
         if (ended) {
-          asked = phase == Phase.PARKED && start(i, helper, task);
+          asked = phase != Phase.SPINNING && start(i, helper, task);
         } else {
-          asked = helper.phase == phase && helper.accept(task);
+          asked = (phase == Phase.BUSY || helper.phase == phase) && helper.accept(task);
         }
         left -= asked ? 1 : 0;
       }
