@@ -25,7 +25,7 @@ import picocli.CommandLine.Spec;
 /** Trains a language model on real text, and shows it. */
 @Command(
     name = "demo",
-    customSynopsis = "mvn -Pdemo [-Ddemo.args=\"OPTIONS\"]",
+    customSynopsis = "mvn -f src/demo [-Ddemo.args=\"OPTIONS\"]",
     description = {
       "Trains a model that predicts the next word, with a softmax over the whole vocabulary,",
       "and compares it with a bigram model (word counts) and with a full softmax."
@@ -136,7 +136,7 @@ public final class Main implements Callable<Integer> {
       model.save(output);
     }
     print("%nWritten: %s. To type beginnings of sentences, and see how the model goes on:", output);
-    print("  mvn -Pdemo -Ddemo.args=\"predict\"");
+    print("  mvn -f src/demo -Ddemo.args=\"predict\"");
     return ExitCode.OK;
   }
 

@@ -17,7 +17,7 @@ import picocli.CommandLine.Spec;
 /** Answers each line of the standard input with the most probable next words. */
 @Command(
     name = "predict",
-    customSynopsis = "mvn -Pdemo -Ddemo.args=\"predict [OPTIONS]\"",
+    customSynopsis = "mvn -f src/demo -Ddemo.args=\"predict [OPTIONS]\"",
     description = "Prints the most probable next words of each line that is typed or piped in.",
     mixinStandardHelpOptions = true)
 final class Predict implements Callable<Integer> {

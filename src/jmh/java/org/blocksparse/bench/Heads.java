@@ -36,7 +36,7 @@ import org.bytedeco.mkl.global.mkl_rt;
  * <pre>{@code
  * src/jmh/peers/build ggml FOLDER
  * mvn -f src/it/langchain4j compile exec:exec@definitions
- * mvn -Pdemo -Ddemo.args="--classes 27360 --output target/bench/softmax.safetensors"
+ * mvn -f src/demo -Ddemo.args="--classes 27360 --output target/bench/softmax.safetensors"
  * mvn -f src/jmh -Dbench.args="heads"
  * mvn -f src/jmh -Dbench.args="heads sentences,indexes 100000"    only these, with so many rows
  * }</pre>

@@ -29,10 +29,8 @@ final class Commands {
   /** Properties that Maven's plugins, JUnit, JavaCPP and the JVM read. */
   private static final Set<String> OF_OTHERS =
       Set.of(
-          "generateBackupPoms",
           "it.test",
           "mdep.outputFile",
-          "newVersion",
           "skipUpload",
           "targetClasses",
           "jqwik.tries.default",
