@@ -232,7 +232,7 @@ final class FeatureTrial {
       try (SparseRows x = set.features(others, 0, others.length, known);
           SparseRows targets = set.labels(others, 0, others.length);
           LinearLabelTree tree =
-              HeadTraining.builder(set, options.withCost(choices.cost)).train(x, targets);
+              HeadTraining.builder(set, options.withCost(choices.cost), 0).train(x, targets);
           HeldOut examples = fold.examples(known)) {
         all.addAll(examples.ndcg(new Heads().linear(tree).sum()));
         unitsOfExamples.addAll(examples.units());

@@ -563,8 +563,7 @@ final class HeadTraining {
    * @param trees the number of all trees
    */
   private LinearLabelTreeBuilder builder(Labels labels, int number, int before, int trees) {
-    return builder(set, options)
-        .seed(options.seed() + number)
+    return builder(set, options, number)
         .labels(labels)
         .progress(
             (done, total) -> {
@@ -575,12 +574,16 @@ final class HeadTraining {
             });
   }
 
-  /** Returns a builder of a tree of examples, without names. */
-  static LinearLabelTreeBuilder builder(TrainingSet set, TrainingOptions options) {
+  /**
+   * Returns a builder of a tree of examples, without names.
+   *
+   * @param number of the tree in its model: each has a seed of its own
+   */
+  static LinearLabelTreeBuilder builder(TrainingSet set, TrainingOptions options, int number) {
     LinearLabelTreeBuilder builder =
         LinearLabelTree.builder(set.vocabulary().rows(), set.labelNames().size())
             .cost(options.cost())
-            .seed(options.seed())
+            .seed(options.seed() + number)
             .workers(options.workers());
     return set.isText() ? builder.tfIdf(set.groups(), FeatureGroup.lengths()) : builder;
   }
