@@ -46,7 +46,7 @@ class AddScores {
       System.out.println(hits(mixture, heldOut, others) > alone + 0.05); // true
       Ranking best = mixture.topK(List.of(user), 5, Filter.without(47, 27, 7));
       System.out.println(best.output(0, 0)); // 17
-      var shares = mixture.explain(List.of(user), 17).shares();
+      var shares = mixture.explain(List.of(user), 17);
       System.out.println(shares.get(1).scorer()); // transitions
       System.out.println(shares.get(1).terms().get(0).feature()); // 7
     }

@@ -26,7 +26,6 @@ final class LabelWeights {
   private final int[] columns;
 
   private final double[] slopes;
-  private final double constant;
 
   /**
    * Creates the weights for a label of a leased model and a leased row, which the tree has
@@ -46,7 +45,6 @@ final class LabelWeights {
       columns[level - 1] = chunks[level] - 1 - tree.outputBegins()[chunks[level - 1]];
     }
     this.slopes = new double[chunks.length];
-    double sum = 0;
     for (level = 0; level < chunks.length; level++) {
       Calibration calibration = model.calibrations().get(level);
       long output = (long) tree.outputBegins()[chunks[level]] + columns[level];
@@ -61,14 +59,7 @@ final class LabelWeights {
           Math.abs(calibration.slope() * change) < SMALL
               ? calibration.slope() / (1 + Math.exp(logit))
               : (LogOdds.logProbability(logit) - before) / change;
-      sum += before;
     }
-    this.constant = sum;
-  }
-
-  /** Returns the log probability without any feature. */
-  double constant() {
-    return constant;
   }
 
   /**

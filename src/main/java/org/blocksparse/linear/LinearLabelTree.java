@@ -5,6 +5,7 @@ import static java.util.Objects.requireNonNull;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 import org.blocksparse.ElementType;
@@ -249,37 +250,30 @@ public final class LinearLabelTree extends SparseLayer<ScoreSource> implements M
   }
 
   /**
-   * Explains the probability of a label by the features of a row.
+   * Returns the features of a row that have a weight for a label, the largest contribution first.
+   * The contributions add up to the log probability of the label less that for a row without
+   * features.
    *
-   * @param x (1) row of features
+   * <p>The log probability adds up those of the label and of the clusters above it. Each of these
+   * changes from the row without features to the row, and the features share the change in
+   * proportion to what they add to the log odds there: these are the integrated gradients
+   * (Sundararajan, Taly and Yan, 2017).
+   *
+   * @param x (1) row of features. If x or the weights are not finite, terms may be NaN
    * @param output in [0, outputs)
    * @throws IllegalArgumentException if x does not have one row, or has values and the tree was
    *     built with {@link LinearLabelTreeBuilder#tfIdf}
    * @throws IndexOutOfBoundsException also if there is no such output
    */
-  public LinearExplanation explain(SparseRows x, int output) {
+  public List<Term> explain(SparseRows x, int output) {
     CsrRows.from(requireNonNull(x, "x")).requireIndices("x", "features", features());
     if (x.rows() != 1) {
       throw new IllegalArgumentException("x: expected 1 row but was " + x.rows());
     }
     Check.index("output", output, "outputs", outputs());
-    OutputFilter only = FilterLists.from(Filter.only(output)).check(1, outputs());
     try (OperandLease lease = model.lease(CsrRows.from(x).lease(new OperandLease(), "x"))) {
-      return withWeighted(x, row -> explained(row, only, output));
+      return withWeighted(x, row -> Terms.of(row, new LabelWeights(model, output, row)::weight));
     }
-  }
-
-  private LinearExplanation explained(Bags row, OutputFilter only, int output) {
-    SearchResult found =
-        search(row).search(row.count(), only, logAllowed -> Candidates.best(1, logAllowed));
-    LabelWeights weights = new LabelWeights(model, output, row);
-    Labels names = labelsOrNull();
-    return new LinearExplanation(
-        output,
-        names != null && output < names.size() ? names.name(output) : null,
-        found.undefined().get(0) ? Double.NaN : Math.exp(found.logProbabilities()[0][0]),
-        weights.constant(),
-        Terms.of(row, weights::weight));
   }
 
   /** Checks x and targets, then leases them. */

@@ -29,7 +29,6 @@ import org.blocksparse.internal.tensors.CsrRows;
 import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.internal.weights.WeightType;
 import org.blocksparse.io.LoadOptions;
-import org.blocksparse.linear.LinearExplanation.Term;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;

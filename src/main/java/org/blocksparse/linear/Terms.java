@@ -7,7 +7,6 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.IntToDoubleFunction;
 import org.blocksparse.internal.sparse.Bags;
-import org.blocksparse.linear.LinearExplanation.Term;
 
 /** The terms of a sum over the features of a row. */
 final class Terms {

@@ -10,7 +10,6 @@ import org.blocksparse.MemoryUse;
 import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.internal.layers.SavedLayer;
-import org.blocksparse.mixture.MixtureExplanation.Share;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;

@@ -408,8 +408,8 @@ public final class Mixture implements AutoCloseable {
   }
 
   /**
-   * Explains the score of an output by the shares of the scorers, and these by the features of a
-   * row.
+   * Returns the shares that the scorers have in the score of an output, before calibration, in
+   * their order. Their contributions add up to the score.
    *
    * @param x (1) row for each scorer, or one for all scorers
    * @param output in [0, outputs)
@@ -417,8 +417,8 @@ public final class Mixture implements AutoCloseable {
    *     examples since a score of these is NaN
    * @throws IndexOutOfBoundsException also if there is no such output
    */
-  public MixtureExplanation explain(List<SparseRows> x, int output) {
-    return search.explain(x, Check.index("output", output, "outputs", outputs()), labelsOrNull());
+  public List<Share> explain(List<SparseRows> x, int output) {
+    return search.explain(x, Check.index("output", output, "outputs", outputs()));
   }
 
   // -------------------------------------------------------------------------------------- files

@@ -18,9 +18,7 @@ import org.blocksparse.internal.search.RowResults;
 import org.blocksparse.internal.search.SearchResult;
 import org.blocksparse.internal.search.SparseSearch;
 import org.blocksparse.internal.tensors.CsrRows;
-import org.blocksparse.mixture.MixtureExplanation.Share;
 import org.blocksparse.ranking.Filter;
-import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
 
 /** Searches the sums of scorers. */
@@ -196,19 +194,14 @@ final class MixtureSearch {
 
   // -------------------------------------------------------------------------------- explanation
 
-  MixtureExplanation explain(List<SparseRows> x, int output, Labels labels) {
+  List<Share> explain(List<SparseRows> x, int output) {
     if (requireRows(x) != 1) {
       throw new IllegalArgumentException("x: expected 1 row but was " + x.get(0).rows());
     }
     List<Share> shares = new ArrayList<>();
-    double sum = 0;
     for (int i = 0; i < weights.length; i++) {
-      Share share =
-          scorers.get(i).share(of(x, i), name(x, i), output, weights[i], addsProbabilities);
-      shares.add(share);
-      sum += share.contribution();
+      shares.add(scorers.get(i).share(of(x, i), name(x, i), output, weights[i], addsProbabilities));
     }
-    boolean isNamed = labels != null && output < labels.size();
-    return new MixtureExplanation(output, isNamed ? labels.name(output) : null, sum, shares);
+    return List.copyOf(shares);
   }
 }

@@ -12,8 +12,8 @@ import java.util.TreeMap;
 import org.blocksparse.SparseRows;
 import org.blocksparse.internal.search.FilterLists;
 import org.blocksparse.internal.tensors.Check;
-import org.blocksparse.linear.LinearExplanation.Term;
 import org.blocksparse.linear.SparseWeights;
+import org.blocksparse.linear.Term;
 import org.blocksparse.ranking.Ranking;
 
 /**

@@ -5,7 +5,6 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.blocksparse.MemoryUse;
 import org.blocksparse.SparseRows;
-import org.blocksparse.mixture.MixtureExplanation.Share;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;

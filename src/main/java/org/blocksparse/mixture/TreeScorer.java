@@ -6,10 +6,8 @@ import java.util.stream.Stream;
 import org.blocksparse.MemoryUse;
 import org.blocksparse.SparseRows;
 import org.blocksparse.internal.layers.SavedLayer;
-import org.blocksparse.linear.LinearExplanation;
-import org.blocksparse.linear.LinearExplanation.Term;
 import org.blocksparse.linear.LinearLabelTree;
-import org.blocksparse.mixture.MixtureExplanation.Share;
+import org.blocksparse.linear.Term;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
@@ -72,19 +70,27 @@ record TreeScorer(String name, LinearLabelTree tree) implements Scorer {
   @Override
   public Share share(
       SparseRows row, String rowsName, int output, double weight, boolean addsProbabilities) {
-    LinearExplanation why = tree.explain(row, output);
-    double constant = why.constant();
-    double change = why.terms().stream().mapToDouble(Term::contribution).sum();
+    List<Term> terms = tree.explain(row, output);
+    double constant = constant(output);
+    double change = terms.stream().mapToDouble(Term::contribution).sum();
     double score = Math.min(0, constant + change); // its probability may be too small for a double
     if (!addsProbabilities) {
-      return new Share(name, weight, score, constant, why.terms());
+      return new Share(name, weight, score, constant, terms);
     }
     double slope = meanExp(constant, change);
-    List<Term> terms =
-        why.terms().stream()
+    List<Term> scaled =
+        terms.stream()
             .map(term -> new Term(term.feature(), term.value(), slope * term.weight()))
             .toList();
-    return new Share(name, weight, Math.exp(score), Math.exp(constant), terms);
+    return new Share(name, weight, Math.exp(score), Math.exp(constant), scaled);
+  }
+
+  /** Returns the log probability of an output for a row without features. */
+  private double constant(int output) {
+    try (SparseRows none = SparseRows.of(List.of(new int[0]))) {
+      Ranking ranking = tree.topK(none, 1, Filter.only(output));
+      return ranking.isDefined(0) ? ranking.logProbability(0, 0) : Double.NaN;
+    }
   }
 
   /** Returns the mean of the exponential function on the way from one number to another. */

@@ -12,8 +12,7 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.internal.sparse.Bags;
-import org.blocksparse.linear.LinearExplanation.Term;
-import org.blocksparse.mixture.MixtureExplanation.Share;
+import org.blocksparse.linear.Term;
 
 /** The share of a scorer of the vectors of a bag: the terms are differences of scores. */
 final class VectorShare {

@@ -26,7 +26,6 @@ import org.blocksparse.FileFormatException;
 import org.blocksparse.SparseRows;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.SaveOptions;
-import org.blocksparse.linear.LinearExplanation.Term;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;

@@ -234,7 +234,7 @@ final class MixtureFitTest {
           }
           assertEquals(0, mixture.atLeast(List.of(x), rate * 1.1, Filter.without()).size(0));
           try (SparseRows one = x.slice(0, 1)) {
-            assertEquals(0, mixture.explain(List.of(one), 1).score());
+            assertEquals(0, mixture.explain(List.of(one), 1).get(0).contribution());
           }
         }
       }

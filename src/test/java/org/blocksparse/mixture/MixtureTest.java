@@ -38,10 +38,9 @@ import org.blocksparse.internal.search.LogisticRegression;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.linear.DenseHead;
-import org.blocksparse.linear.LinearExplanation.Term;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.linear.SparseWeights;
-import org.blocksparse.mixture.MixtureExplanation.Share;
+import org.blocksparse.linear.Term;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
@@ -320,7 +319,7 @@ final class MixtureTest {
       Mixture mixture = Mixture.builder().head("head", all.bag, all.head).build();
       Ranking best = mixture.topK(List.of(row), 1);
       int output = best.output(0, 0);
-      Share share = mixture.explain(List.of(row), output).shares().get(0);
+      Share share = mixture.explain(List.of(row), output).get(0);
       assertEquals(best.score(0, 0), share.score());
       assertEquals(0, share.constant());
       assertEquals(3, share.terms().size());
@@ -753,7 +752,7 @@ final class MixtureTest {
               assertRow(ofLoaded, row, totals, output -> true, 7);
               try (SparseRows one = all.x.slice(row, row + 1)) {
                 int best = ofBoth.output(row, 0);
-                Share share = loaded.explain(List.of(one), best).shares().get(1);
+                Share share = loaded.explain(List.of(one), best).get(1);
                 assertEquals(nearest[best], share.score());
                 assertEquals(0.25 * nearest[best], share.contribution());
               }
@@ -1155,15 +1154,19 @@ final class MixtureTest {
       Mixture mixture =
           (addsProbabilities ? builder.addProbabilities() : builder).weights("b", all.one).build();
       all.layer.retire(4);
-      MixtureExplanation retired = mixture.explain(List.of(row), 4);
+      List<Share> retired = mixture.explain(List.of(row), 4);
       double score = addsProbabilities ? 0 : Double.NEGATIVE_INFINITY;
-      assertEquals(score, retired.shares().get(0).score());
-      assertEquals(score, retired.shares().get(0).constant());
-      for (Term term : retired.shares().get(0).terms()) {
+      assertEquals(score, retired.get(0).score());
+      assertEquals(score, retired.get(0).constant());
+      for (Term term : retired.get(0).terms()) {
         assertEquals(0, term.contribution());
       }
-      assertFalse(Double.isNaN(retired.score()));
+      assertFalse(Double.isNaN(sum(retired)));
     }
+  }
+
+  private static double sum(List<Share> shares) {
+    return shares.stream().mapToDouble(Share::contribution).sum();
   }
 
   @Test
@@ -1180,17 +1183,17 @@ final class MixtureTest {
               .withWeights(1, 0.5f, 2, 0);
       Ranking ranking = mixture.topK(List.of(row), 31);
       for (int rank = 0; rank < 31; rank++) {
-        MixtureExplanation explained = mixture.explain(List.of(row), ranking.output(0, rank));
-        assertEquals(
-            ranking.score(0, rank), explained.score(), 1e-5 * (1 + Math.abs(explained.score())));
+        List<Share> explained = mixture.explain(List.of(row), ranking.output(0, rank));
+        double sum = sum(explained);
+        assertEquals(ranking.score(0, rank), sum, 1e-5 * (1 + Math.abs(sum)));
         assertEquals(
             List.of("embedding", "tree", "one", "other"),
-            explained.shares().stream().map(Share::scorer).toList());
-        Share sparse = explained.shares().get(2);
+            explained.stream().map(Share::scorer).toList());
+        Share sparse = explained.get(2);
         assertEquals(sparse.score(), sparse.terms().stream().mapToDouble(Term::contribution).sum());
         assertEquals(
             List.of(3, 8, 20),
-            explained.shares().get(0).terms().stream().map(Term::feature).sorted().toList());
+            explained.get(0).terms().stream().map(Term::feature).sorted().toList());
       }
     }
   }
@@ -1217,8 +1220,8 @@ final class MixtureTest {
           Mixture.builder().layer("embedding", bag, all.layer).tree("tree", all.tree);
       Mixture mixture = (addsProbabilities ? builder.addProbabilities() : builder).build();
       for (int output = 0; output < 31; output++) {
-        List<Share> shares = mixture.explain(List.of(row), output).shares();
-        List<Share> constants = mixture.explain(List.of(none), output).shares();
+        List<Share> shares = mixture.explain(List.of(row), output);
+        List<Share> constants = mixture.explain(List.of(none), output);
         for (int i = 0; i < 2; i++) {
           assertEquals(List.of(), constants.get(i).terms());
           assertClose(constants.get(i).score(), shares.get(i).constant());
@@ -1237,7 +1240,7 @@ final class MixtureTest {
             others[i] = indices[others[i]];
           }
           try (SparseRows without = one(others, isWeighted ? valuesOfOthers : null)) {
-            double rest = mixture.explain(List.of(without), output).shares().get(0).score();
+            double rest = mixture.explain(List.of(without), output).get(0).score();
             assertClose(rest, ofLayer.score() - term.contribution());
           }
           assertTrue(Math.abs(term.contribution()) <= last);
@@ -1259,9 +1262,9 @@ final class MixtureTest {
       Ranking ranking = logs.topK(List.of(row), 31);
       for (int rank = 0; rank < 31; rank++) {
         int output = ranking.output(0, rank);
-        Share ofLog = logs.explain(List.of(row), output).shares().get(0);
+        Share ofLog = logs.explain(List.of(row), output).get(0);
         assertClose(ranking.score(0, rank), ofLog.score());
-        Share share = adding.explain(List.of(row), output).shares().get(0);
+        Share share = adding.explain(List.of(row), output).get(0);
         double score = Math.exp(ranking.score(0, rank));
         assertEquals(score, share.score(), 1e-5 * score);
         double change = 0;

@@ -29,8 +29,8 @@ import org.blocksparse.io.NpzFile;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.mixture.Mixture;
-import org.blocksparse.mixture.MixtureExplanation;
 import org.blocksparse.mixture.NearestExamples;
+import org.blocksparse.mixture.Share;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Metrics;
@@ -122,7 +122,7 @@ public final class TrainedClassifier extends Classifier {
     }
     Map<Integer, String> names = input.names(example);
     Prediction prediction;
-    MixtureExplanation all;
+    List<Share> all;
     try (SparseRows row = input.of(List.of(example));
         HeadRows x = rowsOfHeads(row)) {
       prediction =
@@ -131,13 +131,14 @@ public final class TrainedClassifier extends Classifier {
               .orElse(new Prediction(label, Float.NEGATIVE_INFINITY));
       all = heads.explain(x.rows(), output);
     }
+    double score = all.stream().mapToDouble(Share::contribution).sum();
     List<Explanation.Share> shares =
-        all.shares().stream()
+        all.stream()
             .filter(share -> share.weight() > 0)
             .map(share -> named(share, names, rowOf(share.scorer())))
             .toList();
     double added = shares.stream().mapToDouble(Explanation.Share::score).sum();
-    return new Explanation(prediction, all.score(), all.score() - added, shares);
+    return new Explanation(prediction, score, score - added, shares);
   }
 
   /** Returns the row of a feature of a head. */
@@ -149,7 +150,7 @@ public final class TrainedClassifier extends Classifier {
   }
 
   private static Explanation.Share named(
-      MixtureExplanation.Share share, Map<Integer, String> names, IntUnaryOperator rowOf) {
+      Share share, Map<Integer, String> names, IntUnaryOperator rowOf) {
     List<Explanation.Feature> features =
         share.terms().stream()
             .filter(term -> term.contribution() != 0)
