@@ -66,6 +66,7 @@ public final class ClosedOperandsProgram {
           "InputBias.clearGradBias(BlockPlan, FloatTensor)",
           "LayerBuilder<IntTensor>.build(FloatTensor, FloatTensor, FloatTensor, FloatTensor)",
           "LayerBuilder<SparseRows>.build(FloatTensor, FloatTensor, FloatTensor, FloatTensor)",
+          "LinearLabelTree.explain(SparseRows, int)",
           "LinearLabelTreeBuilder.extend(LinearLabelTree, SparseRows, SparseRows)",
           "LinearLabelTreeBuilder.parts(SparseRows, SparseRows)",
           "LinearLabelTreeBuilder.parts(SparseRows, SparseRows, FloatTensor)",
