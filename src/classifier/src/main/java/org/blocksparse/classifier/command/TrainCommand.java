@@ -348,19 +348,21 @@ final class TrainCommand implements Callable<Integer> {
       requireNothingOfAnEmbedding("--head linear");
     }
     requireNothingAgainstLabelTexts();
+    if (trees != null && trees > 1) {
+      requireALinearHead("--trees 2");
+    }
     refuse(chart != null && noChart, "--chart: expected no --no-chart as well");
-    boolean isShared = sharedRows != null && sharedRows > 0;
     refuse(
         pretrained != null && dimension != null,
         "--dimension: expected no --pretrained as well, which has it");
     refuse(
-        pretrained != null && isShared,
+        pretrained != null && hasSharedRows(),
         "--shared-rows: expected no --pretrained as well, which needs rows of words");
     refuse(
-        isShared && maxFeatures != null,
+        hasSharedRows() && maxFeatures != null,
         "--max-features: expected no --shared-rows as well, with which nothing is left out");
     refuse(
-        isShared && minCount != null,
+        hasSharedRows() && minCount != null,
         "--min-count: expected no --shared-rows as well, with which nothing is left out");
   }
 
@@ -378,20 +380,34 @@ final class TrainCommand implements Callable<Integer> {
         "--label-texts: expected the name of a file but was standard input");
     refuse(from != null, "--label-texts: expected no --from as well, whose weights stay");
     refuse(
+        hasSharedRows(),
+        "--shared-rows: expected no --label-texts as well, which need rows of words");
+    requireALinearHead("--label-texts");
+  }
+
+  private boolean hasSharedRows() {
+    return sharedRows != null && sharedRows > 0;
+  }
+
+  /**
+   * Rejects options with which a model has an embedding alone, some of them by default.
+   *
+   * @param other an option of a linear head, which is given
+   */
+  private void requireALinearHead(String other) {
+    refuse(
         head == ModelHead.EMBEDDING,
-        "--head: expected linear, both, or none, with --label-texts as well");
-    Map<String, Boolean> ofAnEmbeddingAlone = new LinkedHashMap<>();
-    ofAnEmbeddingAlone.put("--label-tree", labelTree);
-    ofAnEmbeddingAlone.put("--tune", tune != null);
-    ofAnEmbeddingAlone.put("--pretrained", pretrained != null);
-    ofAnEmbeddingAlone.forEach(
+        "--head: expected linear, both, or none, with " + other + " as well");
+    Map<String, Boolean> given = new LinkedHashMap<>();
+    given.put("--label-tree", labelTree);
+    given.put("--tune", tune != null);
+    given.put("--pretrained", pretrained != null);
+    given.put("--shared-rows", hasSharedRows());
+    given.forEach(
         (option, isGiven) ->
             refuse(
                 isGiven && head == null,
-                option + ": expected --head both with --label-texts as well"));
-    refuse(
-        sharedRows != null && sharedRows > 0,
-        "--shared-rows: expected no --label-texts as well, which need rows of words");
+                option + ": expected --head both with " + other + " as well"));
   }
 
   /** Rejects options that shape a new model if there is an initial one. */

@@ -30,9 +30,9 @@ import org.blocksparse.ranking.Labels;
  * it gains more than a standard error on held-out examples. The texts of labels are tried in the
  * same way before it, and so are nearest neighbours where labels outnumber examples. The scores of
  * all heads are calibrated on held-out examples: the validation examples, which the user chose to
- * be like future ones. If there are too few, training examples are held out, from several linear
- * heads in turn if these are few. With few examples, each may be the only one of a rare label: then
- * the linear head is trained again, on all of them.
+ * be like future ones. If there are too few, training examples are held out, from several models in
+ * turn if these are few. With few examples, each may be the only one of a rare label: then the
+ * linear head is trained again, on all of them.
  */
 final class HeadTraining {
   /** One of this many examples is held out, up to the maximum below. */
@@ -61,7 +61,7 @@ final class HeadTraining {
   /** Whether the validation examples choose and calibrate. */
   private final boolean isValidated;
 
-  /** The folds: heads are compared on the first; the others also calibrate the linear head. */
+  /** The folds: heads are compared on the first, and calibrated on all. */
   private final List<Fold> folds;
 
   /** The number of folds that calibrate the model. */
@@ -79,8 +79,8 @@ final class HeadTraining {
     boolean isAlone = head == ModelHead.EMBEDDING && TrainingDefaults.areFew(set.size());
     boolean isHeldOut = !isValidated && !isAlone && options.initialModel() == null;
     int count = isHeldOut ? Math.min(MOST_HELD_OUT, set.size() / HELD_OUT) : 0;
-    boolean mayBeAlone = head != ModelHead.BOTH && options.labelTexts().isEmpty();
-    int most = count > 0 && mayBeAlone ? Math.min(HELD_OUT, MOST_HELD_OUT / count) : 1;
+    boolean isInTurn = count > 0 && options.labelTexts().isEmpty();
+    int most = isInTurn ? Math.min(HELD_OUT, MOST_HELD_OUT / count) : 1;
     this.folds = Fold.draw(set, count, most, random);
     this.texts = options.labelTexts().isEmpty() ? List.of() : texts();
   }
@@ -106,18 +106,17 @@ final class HeadTraining {
   static void requireHead(TrainingOptions options) {
     TrainedClassifier initial = options.initialModel();
     ModelHead chosen = headOrNull(options);
-    if (!options.labelTexts().isEmpty() && chosen == ModelHead.EMBEDDING) {
+    boolean hasTexts = !options.labelTexts().isEmpty();
+    if (chosen == ModelHead.EMBEDDING && (hasTexts || options.trees() > 1)) {
       throw new IllegalArgumentException(
-          "head: expected LINEAR or BOTH with label texts but was EMBEDDING, as with a label tree,"
-              + " pretrained vectors or tuning");
+          "head: expected LINEAR or BOTH with "
+              + (hasTexts ? "label texts" : "two trees")
+              + " but was EMBEDDING, as with a label tree, shared rows, pretrained vectors or"
+              + " tuning");
     }
     if (initial != null && options.head() != null && options.head() != initial.head()) {
       throw new IllegalArgumentException(
           "head: expected " + initial.head() + ", as initialModel has, but was " + options.head());
-    }
-    if (options.trees() > 1 && chosen == ModelHead.EMBEDDING) {
-      throw new IllegalArgumentException(
-          "trees: expected 1 without a linear head but was " + options.trees());
     }
     List<String> inVain = chosen == ModelHead.LINEAR ? options.ofEmbedding() : List.of();
     if (!inVain.isEmpty()) {
@@ -233,7 +232,7 @@ final class HeadTraining {
       EmbeddingTrainer.Companion companion =
           (model, epoch, epochs) ->
               head != null || isWorthwhile(model, epoch, epochs, linear, examples);
-      embedding = beside(learned, labelled(others(), learned), companion).train();
+      embedding = beside(learned, labelled(others(), learned), options, companion).train();
     } catch (CancellationException e) {
       return null; // the linear head exists
     }
@@ -263,8 +262,11 @@ final class HeadTraining {
     }
   }
 
-  private EmbeddingTrainer beside(
-      TrainingSet learned, int[] examples, EmbeddingTrainer.Companion companion) {
+  private static EmbeddingTrainer beside(
+      TrainingSet learned,
+      int[] examples,
+      TrainingOptions options,
+      EmbeddingTrainer.Companion companion) {
     TrainingOptions beside = new TrainingDefaults(options).besideLinearHead();
     return new EmbeddingTrainer(learned, beside, examples, companion);
   }
@@ -275,7 +277,8 @@ final class HeadTraining {
 
   /** Returns a model with an embedding of all labels in place of one that lacks some. */
   private TrainedClassifier withEmbeddingOfAll(TrainedClassifier model) {
-    TrainedClassifier ofAll = beside(set, all(), (embedding, epoch, epochs) -> true).train();
+    TrainedClassifier ofAll =
+        beside(set, all(), options, (embedding, epoch, epochs) -> true).train();
     model.bag().close();
     model.layer().close();
     Heads heads = Heads.of(model.heads()).embedding(ofAll.bag(), ofAll.layer());
@@ -319,10 +322,12 @@ final class HeadTraining {
         Mixture near = withNeighboursOrNull(model, examples, learned);
         TrainedClassifier more =
             near == null ? besideOrNull(model, examples, learned) : model.with(near);
+        boolean isFitted = more != null || !texts.isEmpty();
+        model = more == null ? model : more;
         model =
-            more == null && texts.isEmpty()
-                ? calibrated(model, examples, labels, folds.size() + last)
-                : withAnswers(more == null ? model : more, examples);
+            isFitted && folds.size() == 1
+                ? withAnswers(model, examples)
+                : calibrated(model, examples, labels, folds.size() + last);
       }
       if (lacksLabels && model.head().hasEmbedding()) {
         model = withEmbeddingOfAll(model);
@@ -348,35 +353,61 @@ final class HeadTraining {
   }
 
   /**
-   * Returns the linear head, calibrated on the examples of all folds, or of those before it is
-   * stopped.
+   * Returns a model with weights and calibration for the examples of all folds, or of those before
+   * it is stopped.
+   *
+   * @param examples those of the first fold, from which the model has not learned
    */
   private TrainedClassifier calibrated(
-      TrainedClassifier linear, HeldOut examples, Labels labels, int models) {
+      TrainedClassifier model, HeldOut examples, Labels labels, int models) {
     List<HeldOut.Scored> all = new ArrayList<>();
-    all.add(examples.scoredBy(linear.heads()));
+    all.add(examples.scoredBy(model.heads()));
     try {
       for (Fold fold : folds.subList(1, folds.size())) {
-        Heads trees = treesOrNull(fold, labels, models);
-        if (trees == null) {
+        Mixture heads = headsOrNull(model, fold, labels, models);
+        if (heads == null) {
           break; // the model is kept
         }
-        all.add(heldOut(fold).scoredBy(trees.sum()));
+        all.add(heldOut(fold).scoredBy(heads));
         foldsUsed++;
       }
-      return withAnswers(linear.with(HeldOut.fit(linear.heads(), all)), all);
+      return withAnswers(model.with(HeldOut.fit(model.heads(), all)), all);
     } finally {
       all.subList(1, all.size()).forEach(HeldOut.Scored::close);
     }
   }
 
-  /** The trees of a fold; null if the training is to be stopped. */
-  private Heads treesOrNull(Fold fold, Labels labels, int models) {
+  /**
+   * Returns heads like those of a model, which learn the others of a fold; null if the training is
+   * to be stopped.
+   */
+  private Mixture headsOrNull(TrainedClassifier model, Fold fold, Labels labels, int models) {
+    Heads heads;
     try {
-      return withTrees(new Heads(), fold.others(), set, labels, foldsUsed, models);
+      heads = withTrees(new Heads(), fold.others(), set, labels, foldsUsed, models);
     } catch (CancellationException e) {
       return null;
     }
+    if (model.neighbours().isPresent()) {
+      heads.neighbours(neighbours(fold.others(), set));
+    }
+    return model.head().hasEmbedding() ? withEmbeddingOrNull(heads, fold) : heads.sum();
+  }
+
+  private Mixture withEmbeddingOrNull(Heads heads, Fold fold) {
+    try {
+      TrainingOptions silent = options.withListener(new TrainingListener() {});
+      TrainedClassifier embedding =
+          beside(set, fold.others(), silent, (model, epoch, epochs) -> true).train();
+      Mixture sum = heads.embedding(embedding.bag(), embedding.layer()).sum();
+      if (!options.stop().getAsBoolean()) {
+        return sum;
+      }
+      sum.close();
+    } catch (CancellationException e) {
+      heads.sum().close();
+    }
+    return null;
   }
 
   private static TrainedClassifier withAnswers(TrainedClassifier model, HeldOut examples) {

@@ -342,8 +342,12 @@ final class CommandRefusalTest extends Commands {
         "train -o {}/m --from {}/m --trees 2 {}/train.txt | --trees: expected no --from as well,"
             + " whose model has it",
         "train -o {}/m --trees 3 {}/train.txt | --trees: expected a number in [1, 2] but was 3",
-        "train -o {}/m --trees 2 --label-tree {}/train.txt | --trees: expected 1 without a linear"
-            + " head but was 2",
+        "train -o {}/m --trees 2 --label-tree {}/train.txt | --label-tree: expected --head both"
+            + " with --trees 2 as well",
+        "train -o {}/m --trees 2 --shared-rows 9 {}/train.txt | --shared-rows: expected --head both"
+            + " with --trees 2 as well",
+        "train -o {}/m --trees 2 --head embedding {}/train.txt | --head: expected linear, both, or"
+            + " none, with --trees 2 as well",
         "train -o {}/m --from {}/m --label-tree {}/train.txt | --label-tree: expected no --from",
         "train -o {}/test.txt --from {}/test.txt {}/train.txt | --output: {}/test.txt is the same"
             + " file as {}/test.txt",

@@ -536,6 +536,8 @@ final class HeadsTest {
       assertTrue(gain[0] > gain[1] && gain[1] > 0, () -> Arrays.toString(gain));
       assertEquals(ModelHead.LINEAR, near.head());
       assertEquals("200 of 800", near.info().get("neighbours"));
+      int heldOut = Integer.parseInt(near.info().get("examples held out to calibrate"));
+      assertTrue(heldOut > 400, () -> heldOut + " of several folds");
       double ndcg = near.evaluate(future.stream(), 5).ndcg(5);
       double alone = linear.evaluate(future.stream(), 5).ndcg(5);
       assertTrue(ndcg > alone + 0.02, () -> ndcg + " and " + alone);
@@ -661,7 +663,8 @@ final class HeadsTest {
     TrainingOptions two = TrainingOptions.defaults().withTrees(2);
     for (TrainingOptions each : List.of(two.withHead(ModelHead.EMBEDDING), two.withLabelTree())) {
       assertEquals(
-          "trees: expected 1 without a linear head but was 2",
+          "head: expected LINEAR or BOTH with two trees but was EMBEDDING, as with a label tree,"
+              + " shared rows, pretrained vectors or tuning",
           assertThrows(IllegalArgumentException.class, () -> Training.train(examples(50, 1), each))
               .getMessage());
     }
@@ -893,11 +896,15 @@ final class HeadsTest {
         () -> defaults.withLabelTexts(Stream.of(features)));
   }
 
-  /** The words do not tell the label, but a tree knows the examples that it has learned. */
-  @Test
-  void eachFoldIsScoredByATreeThatHasNotLearnedIt() {
+  /** The words do not tell the label, but heads know the examples that they have learned. */
+  @ParameterizedTest
+  @EnumSource(
+      value = ModelHead.class,
+      names = {"LINEAR", "BOTH"})
+  void eachFoldIsScoredByHeadsThatHaveNotLearnedIt(ModelHead head) {
     List<Example> future = ofChance(500, 2);
-    try (Classifier classifier = Training.train(ofChance(300, 1).stream(), LINEAR)) {
+    TrainingOptions options = TrainingOptions.defaults().withHead(head);
+    try (Classifier classifier = Training.train(ofChance(300, 1).stream(), options)) {
       assertEquals("300", classifier.info().get("examples held out to calibrate")); // 10 folds
       double first =
           classifier.predict(future, 1).stream()
