@@ -305,8 +305,7 @@ final class HeadTraining {
     boolean isTwice =
         lacksLabels || (heldOut().length > 0 && !TrainingDefaults.areMany(set.size()));
     int last = isTwice ? 1 : 0;
-    boolean triesMore = head == ModelHead.BOTH || !texts.isEmpty() || mayTryMore();
-    int models = (triesMore ? 1 : folds.size()) + last; // folds only if the head stays alone
+    int models = folds.size() + last;
     Heads trees = withTrees(new Heads(), others(), learned, labels, 0, models);
     TrainedClassifier model = linear(trees);
     try {
@@ -327,7 +326,7 @@ final class HeadTraining {
         model =
             isFitted && folds.size() == 1
                 ? withAnswers(model, examples)
-                : calibrated(model, examples, labels, folds.size() + last);
+                : calibrated(model, examples, labels, models);
       }
       if (lacksLabels && model.head().hasEmbedding()) {
         model = withEmbeddingOfAll(model);
@@ -463,9 +462,7 @@ final class HeadTraining {
    */
   private Mixture withNeighboursOrNull(
       TrainedClassifier linear, HeldOut examples, TrainingSet learned) {
-    if (head != null
-        || TrainingDefaults.areFew(set.size())
-        || set.labelNames().size() <= set.size()) {
+    if (!mayTryMore() || set.labelNames().size() <= set.size()) {
       return null;
     }
     NearestExamples near = neighbours(labelled(others(), learned), learned);

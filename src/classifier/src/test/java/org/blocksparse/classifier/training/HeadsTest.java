@@ -896,7 +896,7 @@ final class HeadsTest {
         () -> defaults.withLabelTexts(Stream.of(features)));
   }
 
-  /** The words do not tell the label, but heads know the examples that they have learned. */
+  /** The words do not predict the label, but heads remember the labels of what they learned. */
   @ParameterizedTest
   @EnumSource(
       value = ModelHead.class,
@@ -913,6 +913,25 @@ final class HeadsTest {
               .orElseThrow();
       assertEquals(0.25, first, 0.07); // of 300: a standard error of 0.025
     }
+  }
+
+  @ParameterizedTest
+  @EnumSource(
+      value = ModelHead.class,
+      names = {"LINEAR", "BOTH"})
+  void progressOfTheLinearHeadNeverFallsAndReachesItsEnd(ModelHead head) {
+    double[] last = {0};
+    TrainingListener progress =
+        new TrainingListener() {
+          @Override
+          public void linear(double part) {
+            assertTrue(part >= last[0], () -> part + " after " + last[0]);
+            last[0] = part;
+          }
+        };
+    TrainingOptions options = TrainingOptions.defaults().withHead(head).withListener(progress);
+    Training.train(ofChance(300, 1).stream(), options).close();
+    assertEquals(1, last[0]);
   }
 
   /** Returns texts of random words, each with one of four labels at random. */
