@@ -126,8 +126,8 @@ public interface TrainingListener {
   /**
    * Called while the linear head is trained, by the training threads, one at a time.
    *
-   * @param part the share of the work that is done, in [0, 1]; it never falls, but starts anew where
-   *     texts of labels gain nothing and the head is trained without them
+   * @param part the share of the work that is done, in [0, 1]; it never falls, but starts anew
+   *     where texts of labels gain nothing and the head is trained without them
    */
   default void linear(double part) {}
 
