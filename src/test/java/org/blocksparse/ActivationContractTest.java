@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.Arrays;
 import java.util.concurrent.ForkJoinPool;
 import java.util.stream.Stream;
+import org.blocksparse.products.Activations;
 import org.blocksparse.testing.ActivationOracle;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
@@ -52,15 +53,15 @@ final class ActivationContractTest {
         FloatTensor zTensor = memory.of("z", z, rows, width);
         FloatTensor gateTensor = memory.of("gate", gate, rows);
         FloatTensor a = memory.nan("a", rows, n);
-        activation.apply(zTensor, null, a, workers);
+        Activations.apply(activation, zTensor, null, a, workers);
         ActivationOracle.apply(activation, n, z, null, null, rows, n).assertHolds("a", a);
         FloatTensor gated = memory.nan("a", rows, n);
-        activation.apply(zTensor, gateTensor, gated, workers);
+        Activations.apply(activation, zTensor, gateTensor, gated, workers);
         ActivationOracle.apply(activation, n, z, gate, null, rows, n).assertHolds("gated", gated);
         assertArrayEquals(z, zTensor.toArray(), "z is left as it is");
         assertArrayEquals(gate, gateTensor.toArray(), "gate is left as it is");
         if (!activation.isGated()) {
-          activation.apply(zTensor, gateTensor, zTensor, workers);
+          Activations.apply(activation, zTensor, gateTensor, zTensor, workers);
           assertArrayEquals(gated.toArray(), zTensor.toArray(), "in place");
         }
       }
@@ -83,10 +84,11 @@ final class ActivationContractTest {
     try (Guarded memory = new Guarded()) {
       FloatTensor zTensor = memory.of("z", z, 1, width);
       FloatTensor a = memory.nan("a", 1, n);
-      activation.apply(zTensor, null, a, kernels.workers());
+      Activations.apply(activation, zTensor, null, a, kernels.workers());
       ActivationOracle.apply(activation, n, z, null, null, 1, n).assertHolds("a", a);
       FloatTensor gradZ = memory.nan("gradZ", 1, width);
-      activation.gradient(
+      Activations.gradient(
+          activation,
           zTensor,
           memory.of("gradA", ones, 1, n),
           GradientOptions.overwrite(),
@@ -113,12 +115,14 @@ final class ActivationContractTest {
         FloatTensor gateTensor = memory.of("gate", gate, rows);
         FloatTensor gradATensor = memory.of("gradA", gradA, rows, n);
         FloatTensor gradZ = memory.nan("gradZ", rows, width);
-        activation.gradient(zTensor, gradATensor, GradientOptions.overwrite(), gradZ, workers);
+        Activations.gradient(
+            activation, zTensor, gradATensor, GradientOptions.overwrite(), gradZ, workers);
         ActivationOracle.gradZ(activation, n, z, null, gradA, rows, width)
             .assertHolds("gradZ", gradZ);
         FloatTensor gated = memory.nan("gradZ", rows, width);
         FloatTensor gradGate = memory.nan("gradGate", rows);
-        activation.gradient(
+        Activations.gradient(
+            activation,
             zTensor,
             gradATensor,
             GradientOptions.overwrite().withGate(gateTensor, gradGate),
@@ -133,13 +137,15 @@ final class ActivationContractTest {
         float[] before = data.floats(Numbers.GAUSSIAN, (long) rows * width);
         float alpha = -0.3f;
         FloatTensor sum = memory.of("gradZ", before, rows, width);
-        activation.gradient(zTensor, gradATensor, GradientOptions.add(alpha), sum, workers);
+        Activations.gradient(
+            activation, zTensor, gradATensor, GradientOptions.add(alpha), sum, workers);
         ActivationOracle.gradZ(activation, n, z, null, gradA, rows, width)
             .addedTo(before, alpha)
             .assertHolds("gradZ added", sum);
         FloatTensor gatedSum = memory.of("gradZ", before, rows, width);
         FloatTensor gateSum = memory.of("gradGate", gate, rows);
-        activation.gradient(
+        Activations.gradient(
+            activation,
             zTensor,
             gradATensor,
             GradientOptions.add(alpha).withGate(gateTensor, gateSum),
@@ -152,7 +158,8 @@ final class ActivationContractTest {
             .addedTo(gate, alpha)
             .assertHolds("gradGate added", gateSum);
         if (!activation.isGated()) {
-          activation.gradient(
+          Activations.gradient(
+              activation,
               zTensor,
               gradATensor,
               GradientOptions.overwrite().withGate(gateTensor, gradGate),
@@ -189,7 +196,7 @@ final class ActivationContractTest {
         z[at] = poison;
         try (FloatTensor zTensor = FloatTensor.of(z, 1, width);
             FloatTensor a = FloatTensor.zeros(1, n)) {
-          activation.apply(zTensor, null, a, kernels.workers());
+          Activations.apply(activation, zTensor, null, a, kernels.workers());
           float[] found = a.toArray();
           for (int q = 0; q < n; q++) {
             if (q != at % n) {
@@ -228,8 +235,9 @@ final class ActivationContractTest {
               FloatTensor a = FloatTensor.zeros(rows, n);
               FloatTensor gradZ = FloatTensor.zeros(rows, width);
               FloatTensor gradGate = FloatTensor.zeros(rows)) {
-            activation.apply(zTensor, gateTensor, a, workers);
-            activation.gradient(
+            Activations.apply(activation, zTensor, gateTensor, a, workers);
+            Activations.gradient(
+                activation,
                 zTensor,
                 gradATensor,
                 GradientOptions.overwrite().withGate(gateTensor, gradGate),

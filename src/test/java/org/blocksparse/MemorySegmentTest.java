@@ -47,6 +47,7 @@ final class MemorySegmentTest {
       import org.blocksparse.ElementType;
       import org.blocksparse.FloatTensor;
       import org.blocksparse.SparseRows;
+      import org.blocksparse.products.Activations;
       import org.blocksparse.Weights;
 
       public final class Program {
@@ -192,7 +193,9 @@ final class MemorySegmentTest {
             arena.close();
             require(tensor.isClosed(), "is not closed");
             closed("tensor: the tensor (2, 3) is closed", () -> tensor.get(0, 0));
-            closed("z: the tensor (2, 3) is closed", () -> Activation.RELU.apply(tensor, tensor));
+            closed(
+                "z: the tensor (2, 3) is closed",
+                () -> Activations.apply(Activation.RELU, tensor, tensor));
             closed("rows: the ", () -> rows.slice(0, 1));
             bytes.limit(24);
             refuses("buffer: ", () -> FloatTensor.wrap(bytes, 2, 3));

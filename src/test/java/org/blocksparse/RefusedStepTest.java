@@ -17,6 +17,7 @@ import org.blocksparse.experts.Routing;
 import org.blocksparse.experts.TopKGate;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.TensorFile;
+import org.blocksparse.products.Activations;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.Epilogue;
 import org.blocksparse.products.InputBias;
@@ -266,13 +267,14 @@ final class RefusedStepTest {
         IntTensor zeros = IntTensor.zeros(512, 1);
         BlockPlan plan = BlockPlan.of(zeros, zeros, 1, 1)) {
       Activation f = Activation.SILU;
-      assertReadOnly("a", () -> f.apply(rows, file));
-      assertReadOnly("a", () -> f.apply(rows, gate, file, Workers.common()));
-      assertReadOnly("gradZ", () -> f.gradient(rows, rows, file));
+      assertReadOnly("a", () -> Activations.apply(f, rows, file));
+      assertReadOnly("a", () -> Activations.apply(f, rows, gate, file, Workers.common()));
+      assertReadOnly("gradZ", () -> Activations.gradient(f, rows, rows, file));
       assertReadOnly(
           "gradZ",
           () ->
-              f.gradient(
+              Activations.gradient(
+                  f,
                   rows,
                   rows,
                   GradientOptions.overwrite().withGate(gate, gradGate),
@@ -281,7 +283,8 @@ final class RefusedStepTest {
       assertReadOnly(
           "gradGate",
           () ->
-              f.gradient(
+              Activations.gradient(
+                  f,
                   rows,
                   rows,
                   GradientOptions.overwrite().withGate(gate, column),
@@ -302,7 +305,9 @@ final class RefusedStepTest {
                   GradientOptions.overwrite().withActivation(f, rows).withGate(gate, column),
                   result));
       assertReadOnly(
-          "gradZ", () -> f.gradient(rows, rows, GradientOptions.add(1), file, Workers.common()));
+          "gradZ",
+          () ->
+              Activations.gradient(f, rows, rows, GradientOptions.add(1), file, Workers.common()));
       assertReadOnly(
           "gradZ",
           () ->

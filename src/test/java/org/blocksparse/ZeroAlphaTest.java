@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import java.util.List;
 import java.util.function.IntPredicate;
 import java.util.stream.Stream;
+import org.blocksparse.products.Activations;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.InputBias;
 import org.blocksparse.products.SparseBlockDot;
@@ -160,11 +161,16 @@ final class ZeroAlphaTest {
             FloatTensor gradGate = filled(2)) {
           gradA.set(poison, 1, 17);
           IntPredicate touched = i -> i == width + 17 || (f.isGated() && i == width + n + 17);
-          f.gradient(z, gradA, GradientOptions.add(0), gradZ, kernels.workers());
+          Activations.gradient(f, z, gradA, GradientOptions.add(0), gradZ, kernels.workers());
           assertNaN(f + "", gradZ, touched);
           gradZ.fill(0.5f);
-          f.gradient(
-              z, gradA, GradientOptions.add(0).withGate(gate, gradGate), gradZ, kernels.workers());
+          Activations.gradient(
+              f,
+              z,
+              gradA,
+              GradientOptions.add(0).withGate(gate, gradGate),
+              gradZ,
+              kernels.workers());
           assertNaN(f + " with gate", gradZ, touched);
           assertNaN(f + ": gradGate", gradGate, i -> i == 1);
         }

@@ -41,9 +41,9 @@ import org.blocksparse.internal.weights.Blocks;
  * </table>
  *
  * <p>Every part is optional. These methods compute gradients: {@link SparseBlockDot#gradB} that of
- * bias, {@link InputBias} those of inputBias and inputGate, and {@link Activation#gradient} those
+ * bias, {@link InputBias} those of inputBias and inputGate, and {@link Activations#gradient} those
  * of z and gate. {@link org.blocksparse.GradientOptions} combines the latter with the gradient of
- * the next layer. Results are bitwise equal to the product followed by {@link Activation#apply}.
+ * the next layer. Results are bitwise equal to the product followed by {@link Activations#apply}.
  *
  * <p>Immutable. It holds its tensors without a copy; the caller still owns and closes them. The
  * product checks them, and throws the exceptions of {@link SparseBlockDot}, with the names above.

@@ -139,8 +139,7 @@ public final class SparseBlockDot {
   /**
    * Computes the gradient with respect to h, by the options: writes it or adds it to {@code gradH},
    * or continues in the same pass to the z of {@code h = gate * f(z)}. Results are bitwise equal to
-   * {@link #gradH(BlockMatrix, FloatTensor, BlockPlan)} followed by {@link
-   * org.blocksparse.Activation#gradient}.
+   * {@link #gradH(BlockMatrix, FloatTensor, BlockPlan)} followed by {@link Activations#gradient}.
    *
    * <p>The call needs temporary memory for the gradient of h in two cases: if it is added to gradH
    * with a factor other than 1, or if the activation is gated or its gradient is added.

@@ -225,9 +225,9 @@ final class EpilogueContractTest {
         int n = ActivationOracle.outSize(f, sizes.oSize());
         long[] shape = {sizes.batch(), sizes.oWin(), n};
         FloatTensor plain = w.memory.nan("plain", shape);
-        f.apply(sums, null, plain, kernels.workers());
+        Activations.apply(f, sums, null, plain, kernels.workers());
         FloatTensor gated = w.memory.nan("gated", shape);
-        f.apply(sums, w.gate, gated, kernels.workers());
+        Activations.apply(f, sums, w.gate, gated, kernels.workers());
         FloatTensor z = w.memory.nan("z", sizes.o());
         FloatTensor out = w.memory.nan("out", shape);
         SparseBlockDot.apply(w.W, w.h, w.plan, biased.withActivation(f), out);
@@ -241,7 +241,7 @@ final class EpilogueContractTest {
         assertArrayEquals(gated.toArray(), out.toArray(), f + " with gate");
       }
       FloatTensor scaled = w.memory.nan("scaled", sizes.o());
-      Activation.IDENTITY.apply(sums, w.gate, scaled, kernels.workers());
+      Activations.apply(Activation.IDENTITY, sums, w.gate, scaled, kernels.workers());
       SparseBlockDot.apply(w.W, w.h, w.plan, biased.withGate(w.gate), sums);
       assertArrayEquals(scaled.toArray(), sums.toArray(), "a gate alone");
       w.assertInputsUnchanged();
@@ -262,13 +262,14 @@ final class EpilogueContractTest {
         FloatTensor z = w.memory.of("z", zs, shape);
         FloatTensor expected = w.memory.nan("expected", shape);
         FloatTensor gradZ = w.memory.nan("gradZ", shape);
-        f.gradient(z, gradH, GradientOptions.overwrite(), expected, kernels.workers());
+        Activations.gradient(f, z, gradH, GradientOptions.overwrite(), expected, kernels.workers());
         SparseBlockDot.gradH(
             w.W, w.gradOut, w.plan, GradientOptions.overwrite().withActivation(f, z), gradZ);
         assertArrayEquals(expected.toArray(), gradZ.toArray(), f + "");
         FloatTensor expectedGate = w.memory.nan("expectedGate", rows);
         FloatTensor gradGate = w.memory.nan("gradGate", rows);
-        f.gradient(
+        Activations.gradient(
+            f,
             z,
             gradH,
             GradientOptions.overwrite().withGate(w.inputGate, expectedGate),
@@ -282,11 +283,12 @@ final class EpilogueContractTest {
             gradZ);
         assertArrayEquals(expected.toArray(), gradZ.toArray(), f + " with gate");
         assertArrayEquals(expectedGate.toArray(), gradGate.toArray(), f + ": gradGate");
-        f.gradient(z, gradH, GradientOptions.add(0.3f), expected, kernels.workers());
+        Activations.gradient(f, z, gradH, GradientOptions.add(0.3f), expected, kernels.workers());
         SparseBlockDot.gradH(
             w.W, w.gradOut, w.plan, GradientOptions.add(0.3f).withActivation(f, z), gradZ);
         assertArrayEquals(expected.toArray(), gradZ.toArray(), f + " added");
-        f.gradient(
+        Activations.gradient(
+            f,
             z,
             gradH,
             GradientOptions.add(-2).withGate(w.inputGate, expectedGate),
@@ -355,7 +357,7 @@ final class EpilogueContractTest {
         SparseBlockDot.apply(W, h, plan, biased, sums);
         check("sums", sums(p, biases, factors), sums, numbers);
         FloatTensor expected = memory.nan("expected", outputs, 5);
-        Activation.GEGLU.apply(sums, gate, expected, kernels.workers());
+        Activations.apply(Activation.GEGLU, sums, gate, expected, kernels.workers());
         FloatTensor z = memory.nan("z", outputs, 10);
         FloatTensor out = memory.nan("out", outputs, 5);
         SparseBlockDot.apply(
@@ -378,7 +380,8 @@ final class EpilogueContractTest {
       FloatTensor z = memory.of("z", data.floats(Numbers.GAUSSIAN, inputs * 7L), inputs, 7);
       FloatTensor expected = memory.nan("expected", inputs, 7);
       FloatTensor expectedGate = memory.nan("expectedGate", inputs);
-      Activation.SILU.gradient(
+      Activations.gradient(
+          Activation.SILU,
           z,
           gradH,
           GradientOptions.overwrite().withGate(gate, expectedGate),

@@ -56,39 +56,44 @@ final class InvalidActivationInputTest extends InvalidInput {
 
   private static void addActivations(List<Case> cases) {
     Activation relu = Activation.RELU;
-    refuse(cases, NULL, "z", w -> relu.apply(null, w.f("a")));
-    refuse(cases, NULL, "a", w -> relu.apply(w.f("z"), null));
-    refuse(cases, NULL, "workers", w -> relu.apply(w.f("z"), null, w.f("a"), (Workers) null));
+    refuse(cases, NULL, "f", w -> Activations.apply(null, w.f("z"), w.f("a")));
+    refuse(cases, NULL, "z", w -> Activations.apply(relu, null, w.f("a")));
+    refuse(cases, NULL, "a", w -> Activations.apply(relu, w.f("z"), null));
+    refuse(
+        cases,
+        NULL,
+        "workers",
+        w -> Activations.apply(relu, w.f("z"), null, w.f("a"), (Workers) null));
     refuse(
         cases,
         ARGUMENT,
         "z: expected (..., n) = (2, 2, 6) but was (2, 2, 12)",
-        w -> relu.apply(w.f("halves"), w.f("a")));
+        w -> Activations.apply(relu, w.f("halves"), w.f("a")));
     refuse(
         cases,
         ARGUMENT,
         "z: expected (..., 2 n) = (2, 2, 12) but was (2, 2, 6)",
-        w -> Activation.SWIGLU.apply(w.f("z"), w.f("a")));
+        w -> Activations.apply(Activation.SWIGLU, w.f("z"), w.f("a")));
     refuse(
         cases,
         ARGUMENT,
         "gate: expected (...) = (2, 2) but was (2, 2, 6)",
-        w -> relu.apply(w.f("z"), w.f("gradZ"), w.f("a"), Workers.common()));
+        w -> Activations.apply(relu, w.f("z"), w.f("gradZ"), w.f("a"), Workers.common()));
     refuse(
         cases,
         ARGUMENT,
         "z: expected a contiguous tensor but (2, 2, 5, 6) is a transposed view",
-        w -> relu.apply(w.f("blocks").transposeBlocks(), w.f("a")));
+        w -> Activations.apply(relu, w.f("blocks").transposeBlocks(), w.f("a")));
     refuse(
         cases,
         STATE,
         "z: the tensor (2, 2, 6) is closed",
-        w -> relu.apply(w.f("closed"), w.f("a")));
+        w -> Activations.apply(relu, w.f("closed"), w.f("a")));
     refuse(
         cases,
         STATE,
         "a: the tensor (2, 2, 6) is closed",
-        w -> relu.apply(w.f("z"), w.f("closed")));
+        w -> Activations.apply(relu, w.f("z"), w.f("closed")));
     add(
         cases,
         "activation: too many rows",
@@ -97,7 +102,7 @@ final class InvalidActivationInputTest extends InvalidInput {
         new World()
             .with("z", () -> floats(1 << 16, 1 << 16, 0))
             .with("a", () -> floats(1 << 16, 1 << 16, 0)),
-        w -> relu.apply(w.f("z"), w.f("a")));
+        w -> Activations.apply(relu, w.f("z"), w.f("a")));
     if (!Backend.isNative()) {
       return; // the tensors below share memory, which heap tensors cannot
     }
@@ -106,7 +111,8 @@ final class InvalidActivationInputTest extends InvalidInput {
         ARGUMENT,
         "a: shares memory with gate" + SHARES,
         w ->
-            relu.apply(
+            Activations.apply(
+                relu,
                 w.f("z").reshape(4, 6),
                 part(w.f("a"), 0, 4),
                 w.f("a").reshape(4, 6),
@@ -115,12 +121,12 @@ final class InvalidActivationInputTest extends InvalidInput {
         cases,
         ARGUMENT,
         "a: shares memory with z" + SHARES,
-        w -> Activation.GEGLU.apply(w.f("halves"), part(w.f("halves"), 0, 2, 2, 6)));
+        w -> Activations.apply(Activation.GEGLU, w.f("halves"), part(w.f("halves"), 0, 2, 2, 6)));
     refuse(
         cases,
         ARGUMENT,
         "a: shares memory with z" + SHARES,
-        w -> relu.apply(part(w.f("halves"), 0, 2, 6), part(w.f("halves"), 1, 2, 6)));
+        w -> Activations.apply(relu, part(w.f("halves"), 0, 2, 6), part(w.f("halves"), 1, 2, 6)));
   }
 
   /** Returns another tensor over part of a tensor's memory. */
@@ -149,7 +155,8 @@ final class InvalidActivationInputTest extends InvalidInput {
           pair[0] + ": shares memory with " + pair[1] + SHARES,
           w -> {
             FloatTensor small = part(w.f(pair[2]), 8, 4);
-            Activation.SILU.gradient(
+            Activations.gradient(
+                Activation.SILU,
                 w.f("z").reshape(4, 6),
                 w.f("a").reshape(4, 6),
                 GradientOptions.overwrite()
@@ -165,7 +172,8 @@ final class InvalidActivationInputTest extends InvalidInput {
         ARGUMENT,
         "gradZ: shares memory with gradA" + SHARES,
         w ->
-            Activation.SILU.gradient(
+            Activations.gradient(
+                Activation.SILU,
                 w.f("z").reshape(4, 6),
                 part(w.f("halves"), 0, 4, 6),
                 part(w.f("halves"), 1, 4, 6)));
@@ -177,12 +185,13 @@ final class InvalidActivationInputTest extends InvalidInput {
     refuse(
         cases,
         ARGUMENT,
-        "options: expected none withActivation, as Activation.gradient takes none from options, but"
+        "options: expected none withActivation, as Activations.gradient takes none from options, but"
             + " was TANH",
         w -> gradient(w, GradientOptions.add(1).withActivation(Activation.TANH, w.f("z"))));
-    refuse(cases, NULL, "z", w -> silu.gradient(null, w.f("a"), w.f("gradZ")));
-    refuse(cases, NULL, "gradA", w -> silu.gradient(w.f("z"), null, w.f("gradZ")));
-    refuse(cases, NULL, "gradZ", w -> silu.gradient(w.f("z"), w.f("a"), null));
+    refuse(cases, NULL, "f", w -> Activations.gradient(null, w.f("z"), w.f("a"), w.f("gradZ")));
+    refuse(cases, NULL, "z", w -> Activations.gradient(silu, null, w.f("a"), w.f("gradZ")));
+    refuse(cases, NULL, "gradA", w -> Activations.gradient(silu, w.f("z"), null, w.f("gradZ")));
+    refuse(cases, NULL, "gradZ", w -> Activations.gradient(silu, w.f("z"), w.f("a"), null));
     refuse(
         cases,
         NULL,
@@ -197,19 +206,25 @@ final class InvalidActivationInputTest extends InvalidInput {
         cases,
         ARGUMENT,
         "gradZ: expected the shape of z = (2, 2, 12) but was (2, 2, 6)",
-        w -> Activation.SWIGLU.gradient(w.f("halves"), w.f("a"), w.f("gradZ")));
+        w -> Activations.gradient(Activation.SWIGLU, w.f("halves"), w.f("a"), w.f("gradZ")));
     refuse(
         cases,
         ARGUMENT,
         "gradZ: expected a contiguous tensor but (2, 2, 5, 6) is a transposed view",
-        w -> silu.gradient(w.f("blocksZ"), w.f("blocksA"), w.f("blocks").transposeBlocks()));
+        w ->
+            Activations.gradient(
+                silu, w.f("blocksZ"), w.f("blocksA"), w.f("blocks").transposeBlocks()));
     refuse(
         cases,
         ARGUMENT,
         "gate: expected a contiguous tensor but (2, 2, 5, 6) is a transposed view",
         w ->
-            silu.apply(
-                w.f("fives"), w.f("blocks").transposeBlocks(), w.f("gradFives"), Workers.common()));
+            Activations.apply(
+                silu,
+                w.f("fives"),
+                w.f("blocks").transposeBlocks(),
+                w.f("gradFives"),
+                Workers.common()));
     refuse(
         cases,
         ARGUMENT,
@@ -219,7 +234,7 @@ final class InvalidActivationInputTest extends InvalidInput {
         cases,
         ARGUMENT,
         "gradZ: shares memory with z" + SHARES,
-        w -> silu.gradient(w.f("z"), w.f("a"), w.f("z")));
+        w -> Activations.gradient(silu, w.f("z"), w.f("a"), w.f("z")));
     refuse(
         cases,
         ARGUMENT,
@@ -229,12 +244,14 @@ final class InvalidActivationInputTest extends InvalidInput {
         cases,
         STATE,
         "gradZ: the tensor (2, 2, 6) is closed",
-        w -> silu.gradient(w.f("z"), w.f("a"), w.f("closed")));
+        w -> Activations.gradient(silu, w.f("z"), w.f("a"), w.f("closed")));
     refuse(
         cases,
         ARGUMENT,
         "gradZ: shares memory with gradA" + SHARES,
-        w -> silu.gradient(w.f("z"), w.f("a"), GradientOptions.add(1), w.f("a"), Workers.common()));
+        w ->
+            Activations.gradient(
+                silu, w.f("z"), w.f("a"), GradientOptions.add(1), w.f("a"), Workers.common()));
     for (float alpha : new float[] {Float.NaN, Float.NEGATIVE_INFINITY}) {
       String message = "alpha: expected a finite number but was " + alpha;
       refuse(cases, ARGUMENT, message, w -> gradient(w, GradientOptions.add(alpha)));
@@ -257,7 +274,8 @@ final class InvalidActivationInputTest extends InvalidInput {
   }
 
   private static void gradient(World w, GradientOptions options) {
-    Activation.SILU.gradient(w.f("z"), w.f("a"), options, w.f("gradZ"), Workers.common());
+    Activations.gradient(
+        Activation.SILU, w.f("z"), w.f("a"), options, w.f("gradZ"), Workers.common());
   }
 
   /**

@@ -20,7 +20,7 @@ final class RightCalls {
   /** Methods whose valid calls are rarely found at random: {@link OperandArguments} has them. */
   private static final List<String> RARE =
       List.of(
-          "Activation.gradient(FloatTensor, FloatTensor, GradientOptions, ",
+          "Activations.gradient(Activation, FloatTensor, FloatTensor, GradientOptions, ",
           "InputBias.step(",
           "LayerBuilder<IntTensor>.build(FloatTensor, ",
           "LayerBuilder<SparseRows>.build(FloatTensor, ",

@@ -6,8 +6,8 @@ import org.blocksparse.internal.backend.KernelChoice;
 
 /**
  * Replaces the kernels that all operations use, for a while, in a JVM of its own: operations
- * without workers, as {@code Activation.apply(z, a)}, cannot get others by {@code KernelWorkers}.
- * It works by reflection, since production code has no switch for tests.
+ * without workers, as {@code Activations.apply(f, z, a)}, cannot get others by {@code
+ * KernelWorkers}. It works by reflection, since production code has no switch for tests.
  */
 public final class ChosenKernels implements AutoCloseable {
   private final Kernels before = KernelChoice.kernels();

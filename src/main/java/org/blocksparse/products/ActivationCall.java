@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.blocksparse.internal.tensors;
+package org.blocksparse.products;
 
 import static java.util.Objects.requireNonNull;
 
@@ -10,9 +10,13 @@ import org.blocksparse.GradientOptions;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.kernels.ActivationGradient;
 import org.blocksparse.internal.kernels.Engine;
+import org.blocksparse.internal.tensors.Check;
+import org.blocksparse.internal.tensors.Dense;
+import org.blocksparse.internal.tensors.KernelOperands;
+import org.blocksparse.internal.tensors.OperandLease;
 
-/** The checked arguments of one call of an {@link Activation}. */
-public final class ActivationCall {
+/** The checked arguments of one call of {@link Activations}. */
+final class ActivationCall {
   private final Activation activation;
   private final FloatTensor z;
   private final FloatTensor gate;
@@ -28,9 +32,9 @@ public final class ActivationCall {
    *
    * @param gate or null
    */
-  public ActivationCall(
+  ActivationCall(
       Activation activation, FloatTensor z, FloatTensor gate, FloatTensor a, String aName) {
-    this.activation = activation;
+    this.activation = requireNonNull(activation, "f");
     this.z = requireRows("z", z);
     this.gate = gate;
     this.a = requireRows(aName, a);
@@ -81,7 +85,7 @@ public final class ActivationCall {
     }
   }
 
-  public void apply(Workers workers) {
+  void apply(Workers workers) {
     requireApart(aName, a, "gate", gate);
     requireSameOrApart(aName, a, "z", z);
     try (OperandLease lease = new OperandLease().of("z", z).of("gate", gate).writing(aName, a)) {
@@ -93,7 +97,7 @@ public final class ActivationCall {
   }
 
   /** Computes the gradient; the gate of the options is that of this call. */
-  public void gradient(GradientOptions options, FloatTensor gradZ, Workers workers) {
+  void gradient(GradientOptions options, FloatTensor gradZ, Workers workers) {
     FloatTensor gradGate = options.gradGate();
     Check.shape("gradZ", gradZ, "the shape of z", z.shape().toArray());
     Dense.from(gradZ).requireContiguous("gradZ");
