@@ -43,30 +43,67 @@ float widen_float16(const char* at) {
   return value;
 }
 
-// Returns the first of `length` ascending elements from `first` on that is not less than a value.
-// No branch depends on the data, since none could be predicted.
-const int32_t* lower_bound(const int32_t* first, int32_t length, int32_t value) {
-  while (length > 0) {
-    const int32_t half = length / 2;
-    first += first[half] < value ? length - half : 0;
-    length = half;
+// The entries of a bag that are looked up together.
+constexpr int32_t kTogether = 64;
+
+// Adds a value times the weights of a row.
+template <int32_t bytes, float (*widen)(const char*)>
+void add_row(const uint8_t* columns, const char* w, int32_t count, double value, double* sums) {
+  for (int32_t i = 0; i < count; ++i) {
+    // The product is exact, so fusing it with the addition changes nothing.
+    sums[columns[i]] += value * static_cast<double>(widen(w + int64_t{i} * bytes));
   }
-  return first;
 }
 
-// Adds value times the weights of a row.
+// Adds up to kTogether entries of a bag. Their rows are found by binary searches, all of them one step after another:
+// no branch depends on the data, which none could predict, and reads that miss the cache overlap.
 template <int32_t bytes, float (*widen)(const char*)>
-blocksparse_status add_row(const blocksparse_sparse_weights& weights, int64_t row, double value,
-                           double* sums) {
+blocksparse_status add_some(const blocksparse_sparse_weights& weights, const int32_t* indices,
+                            const float* values, int32_t count, int32_t chunk, double* sums) {
+  int32_t rows[kTogether], lengths[kTogether];
+  int32_t longest = 0;
+  for (int32_t e = 0; e < count; ++e) {
+    const int32_t first = weights.begins[indices[e]], last = weights.begins[indices[e] + 1];
+    if (!is_range(first, last, weights.rows)) {
+      return BLOCKSPARSE_BAD_SCHEDULE;
+    }
+    rows[e] = first < last ? first : 0;  // a row that can be read
+    lengths[e] = last - first;
+    longest = std::max(longest, lengths[e]);
+  }
+  if (longest == 0) {
+    return BLOCKSPARSE_OK;
+  }
+  for (; longest > 1; longest -= longest / 2) {
+    for (int32_t e = 0; e < count; ++e) {
+      const int32_t half = lengths[e] / 2;
+      rows[e] += weights.chunks[rows[e] + half] <= chunk ? half : 0;
+      lengths[e] -= half;
+    }
+  }
+  int32_t entries[kTogether];  // those that have a row of the chunk
+  int32_t found = 0;
+  for (int32_t e = 0; e < count; ++e) {
+    entries[found] = e;
+    rows[found] = rows[e];
+    found += static_cast<int32_t>(lengths[e] > 0) &
+             static_cast<int32_t>(weights.chunks[rows[e]] == chunk);
+  }
   const uint8_t* const columns = static_cast<const uint8_t*>(weights.columns);
   const char* const w = static_cast<const char*>(weights.w);
-  const int32_t first = weights.starts[row], last = weights.starts[row + 1];
-  if (!is_range(first, last, weights.entries)) {
-    return BLOCKSPARSE_BAD_SCHEDULE;
+  for (int32_t i = 0; i < found; ++i) {
+    const int32_t first = weights.starts[rows[i]], last = weights.starts[rows[i] + 1];
+    if (!is_range(first, last, weights.entries)) {
+      return BLOCKSPARSE_BAD_SCHEDULE;
+    }
+    rows[i] = first;
+    lengths[i] = last - first;
+    __builtin_prefetch(columns + first, 0, 3);
+    __builtin_prefetch(w + int64_t{first} * bytes, 0, 3);
   }
-  for (int32_t e = first; e < last; ++e) {
-    // The product is exact, so fusing it with the addition changes nothing.
-    sums[columns[e]] += value * static_cast<double>(widen(w + int64_t{e} * bytes));
+  for (int32_t i = 0; i < found; ++i) {
+    const double value = values == nullptr ? 1.0 : static_cast<double>(values[entries[i]]);
+    add_row<bytes, widen>(columns + rows[i], w + int64_t{rows[i]} * bytes, lengths[i], value, sums);
   }
   return BLOCKSPARSE_OK;
 }
@@ -74,19 +111,12 @@ blocksparse_status add_row(const blocksparse_sparse_weights& weights, int64_t ro
 template <int32_t bytes, float (*widen)(const char*)>
 blocksparse_status add_bag(const blocksparse_sparse_weights& weights, const int32_t* indices,
                            const float* values, int32_t count, int32_t chunk, double* sums) {
-  for (int32_t e = 0; e < count; ++e) {
-    const int32_t first = weights.begins[indices[e]], last = weights.begins[indices[e] + 1];
-    if (!is_range(first, last, weights.rows)) {
-      return BLOCKSPARSE_BAD_SCHEDULE;
-    }
-    const int32_t* const at = lower_bound(weights.chunks + first, last - first, chunk);
-    if (at < weights.chunks + last && *at == chunk) {
-      const double value = values == nullptr ? 1.0 : static_cast<double>(values[e]);
-      const blocksparse_status status =
-          add_row<bytes, widen>(weights, at - weights.chunks, value, sums);
-      if (status != BLOCKSPARSE_OK) {
-        return status;
-      }
+  for (int32_t begin = 0; begin < count; begin += kTogether) {
+    const blocksparse_status status = add_some<bytes, widen>(
+        weights, indices + begin, values == nullptr ? nullptr : values + begin,
+        std::min(kTogether, count - begin), chunk, sums);
+    if (status != BLOCKSPARSE_OK) {
+      return status;
     }
   }
   return BLOCKSPARSE_OK;

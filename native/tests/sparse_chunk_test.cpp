@@ -70,21 +70,22 @@ int32_t call_sparse_chunk(const int32_t* indices, const float* values, int32_t c
   return blocksparse_sparse_chunk_f32(bags.data(), 0, weights.data(), chunk, bias, n, c);
 }
 
-void check_products(int32_t features, int32_t chunks, int32_t n, int32_t type) {
+void check_products(int32_t features, int32_t chunks, int32_t n, int32_t count, int32_t type) {
   context() = "products, features " + std::to_string(features) + ", chunks " +
-              std::to_string(chunks) + ", n " + std::to_string(n) + ", type " +
-              std::to_string(type);
+              std::to_string(chunks) + ", n " + std::to_string(n) + ", entries " +
+              std::to_string(count) + ", type " + std::to_string(type);
   random_source r(static_cast<uint64_t>(features + n));
   problem p(r, features, chunks, n);
   const walled<int32_t> begins(p.begins), chunk_of(p.chunk_of), starts(p.starts);
   const walled<uint8_t> columns(p.columns);
   const walled<unsigned char> w(stored(p.w, type));
-  walled<float> bias(static_cast<std::size_t>(n), 0.0f), values(7, 0.0f);
-  walled<int32_t> indices(7, 0);
+  walled<float> bias(static_cast<std::size_t>(n), 0.0f),
+      values(static_cast<std::size_t>(count), 0.0f);
+  walled<int32_t> indices(static_cast<std::size_t>(count), 0);
   for (std::size_t q = 0; q < bias.size(); ++q) {
     bias.data()[q] = r.whole();
   }
-  for (std::size_t e = 0; e < 7; ++e) {
+  for (std::size_t e = 0; e < values.size(); ++e) {
     indices.data()[e] = r.below(features);
     values.data()[e] = r.whole();
   }
@@ -92,14 +93,14 @@ void check_products(int32_t features, int32_t chunks, int32_t n, int32_t type) {
     for (int32_t chunk = 0; chunk <= chunks; ++chunk) {
       matrix c(1, n);
       CHECK_STATUS(BLOCKSPARSE_OK,
-                   call_sparse_chunk(indices.data(), weighted ? values.data() : nullptr, 7,
+                   call_sparse_chunk(indices.data(), weighted ? values.data() : nullptr, count,
                                      {begins.data(), chunk_of.data(), starts.data(), columns.data(),
                                       w.data(), features, static_cast<int32_t>(p.chunk_of.size()),
                                       static_cast<int32_t>(p.w.size()), type},
                                      chunk, bias.data(), n, c.data()));
       for (int32_t q = 0; q < n; ++q) {
         float expected = bias[static_cast<std::size_t>(q)];
-        for (std::size_t e = 0; e < 7 && chunk < chunks; ++e) {
+        for (std::size_t e = 0; e < values.size() && chunk < chunks; ++e) {
           expected += (weighted ? values[e] : 1.0f) * p.at(chunk, indices[e], q);
         }
         CHECK(c.at(0, q) == expected);
@@ -156,8 +157,9 @@ void check_refusals() {
 int main() {
   for (const int32_t type : {BLOCKSPARSE_FLOAT32, BLOCKSPARSE_FLOAT16, BLOCKSPARSE_BFLOAT16}) {
     for (const int32_t n : {1, 5, 16, 256}) {
-      check_products(11, 4, n, type);
-      check_products(1, 1, n, type);
+      check_products(11, 4, n, 7, type);
+      check_products(1, 1, n, 7, type);
+      check_products(30, 40, n, 150, type);  // more entries than are looked up together
     }
   }
   check_refusals();
