@@ -308,11 +308,19 @@ final class Addends {
   private void await(
       int classNumber, int[] members, int begin, int end, float[] scores, Candidates found) {
     int unknown = 0;
+    double ofOthers = withBoundOfClass(0, classNumber); // most slots have no sparse score
+    float excludedSlot = Float.NEGATIVE_INFINITY; // the score of one that adds as much
     for (int q = begin; q < end; q++) {
+      double added = ofSlots[q] == 0 ? ofOthers : withBoundOfClass(ofSlots[q], classNumber);
+      if (added <= ofOthers && scores[q] <= excludedSlot) {
+        continue;
+      }
+      if (found.isDone(total(scores[q], added))) { // the bound of the class excludes most
+        excludedSlot = added < ofOthers ? excludedSlot : scores[q];
+        continue;
+      }
       int output = members[q];
-      // The bound of the class excludes most.
-      if (found.isDone(total(scores[q], withBoundOfClass(ofSlots[q], classNumber)))
-          || found.isDone(total(scores[q], withBound(ofSlots[q], output)))) {
+      if (found.isDone(total(scores[q], withBound(ofSlots[q], output)))) {
         continue;
       }
       if (unknownOrNull(output) == null) {

@@ -94,14 +94,16 @@ final class ClassLookup implements AutoCloseable {
     return scores[i];
   }
 
+  /** Offers the outputs of a class that was opened last, whose bounds are in {@code scores}. */
   private void offer(int classNumber, Candidates found) {
     int[] members = own.members()[classNumber];
+    float score = nodeScores[classNumber];
+    float[] ofClass = values[classNumber];
     int count = 0;
     for (int slot = 0; slot < members.length; slot++) {
-      float value = values[classNumber][slot];
-      if (!found.isDone(walk.bound(nodeScores[classNumber], value))) {
+      if (!found.isDone(scores[slot])) {
         outputs[count] = members[slot];
-        scores[count++] = walk.score(classNumber, slot, nodeScores[classNumber], value);
+        scores[count++] = walk.score(classNumber, slot, score, ofClass[slot]);
       }
     }
     found.offer(outputs, scores, scores, 0, count);
@@ -133,6 +135,7 @@ final class ClassLookup implements AutoCloseable {
     }
   }
 
+  /** Opens a class, and puts upper bounds of its outputs into {@code scores}. */
   private void openClass(int classNumber) {
     int[] members = own.members()[classNumber];
     if (values[classNumber] == null) {
@@ -143,9 +146,10 @@ final class ClassLookup implements AutoCloseable {
     walk.open(classNumber, score, ofClass);
     int[] leaderClass = leader.classOf();
     for (int slot = 0; slot < members.length; slot++) {
+      scores[slot] = walk.bound(score, ofClass[slot]);
       int c = leaderClass[members[slot]];
       if (c >= 0) { // otherwise it is retired there
-        leaderBounds[c] = Math.max(leaderBounds[c], walk.bound(score, ofClass[slot]));
+        leaderBounds[c] = Math.max(leaderBounds[c], scores[slot]);
       }
     }
   }
