@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier.nextitem;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 import org.blocksparse.classifier.examples.Sequence;
-import org.blocksparse.ranking.Ranking;
 
 /** The nDCG of each of some held-out sequences, which compares models. */
 final class HeldOutNdcg {
@@ -24,27 +24,33 @@ final class HeldOutNdcg {
    */
   static HeldOutNdcg of(
       NextItem model, List<Sequence> heldOut, Repeats repeats, IntConsumer listener) {
-    double[] ndcgs = new double[heldOut.size()];
-    int[] size = new int[1];
+    List<int[]> ranked = new ArrayList<>();
+    List<int[]> all = new ArrayList<>();
     model.evaluate(
         heldOut,
         NextItem.CUTOFF,
         repeats,
         (ranking, targets) -> {
-          for (int row = 0; row < targets.size(); row++) {
-            ndcgs[size[0]++] = ndcg(ranking, row, targets.get(row));
-          }
-          listener.accept(size[0]);
+          IntStream.range(0, targets.size()).mapToObj(ranking::outputs).forEach(ranked::add);
+          all.addAll(targets);
+          listener.accept(all.size());
         });
+    return of(ranked, all);
+  }
+
+  /** Measures lists of items, best first, by the targets of each. */
+  static HeldOutNdcg of(List<int[]> ranked, List<int[]> targets) {
+    double[] ndcgs = new double[targets.size()];
+    Arrays.setAll(ndcgs, row -> ndcg(ranked.get(row), targets.get(row)));
     return new HeldOutNdcg(ndcgs);
   }
 
-  private static double ndcg(Ranking ranking, int row, int[] targets) {
+  private static double ndcg(int[] ranked, int... targets) {
     double gain = 0;
     double most = 0;
     for (int rank = 0; rank < NextItem.CUTOFF; rank++) {
       double discount = 1 / Math.log(rank + 2);
-      int output = rank < ranking.size(row) ? ranking.output(row, rank) : -1;
+      int output = rank < ranked.length ? ranked[rank] : -1;
       gain += IntStream.of(targets).anyMatch(target -> target == output) ? discount : 0;
       most += rank < targets.length ? discount : 0;
     }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier.nextitem;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.function.IntConsumer;
+import java.util.stream.IntStream;
+import org.blocksparse.SparseRows;
 import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.mixture.Mixture;
@@ -14,7 +17,7 @@ import org.blocksparse.mixture.Mixture;
  *
  * <p>Repeats have a weight only if they gain more than a standard error over a ranking of new items
  * alone: if users never return to an item, the model is unchanged. The other scorers keep their
- * proportion, and so the ranking of new items.
+ * proportion, and so the ranking of new items: each sequence is ranked once for all choices.
  */
 final class RepeatSearch {
   /** The shares of repeats; the first is measured with all decays. */
@@ -25,7 +28,11 @@ final class RepeatSearch {
   private final NextItem model;
   private final Mixture sum;
   private final List<Sequence> heldOut;
+  private final List<int[]> histories;
   private final IntConsumer listener;
+  private final List<int[]> targets = new ArrayList<>();
+  private final List<Scored> ofNew;
+  private final List<Scored> ofHistory;
   private int measured;
 
   /**
@@ -43,12 +50,18 @@ final class RepeatSearch {
     this.model = model;
     this.sum = sum;
     this.heldOut = heldOut;
+    this.histories =
+        heldOut.stream()
+            .map(s -> new UserHistory(s, model.labels()).known(s.known(), HistoryRows.MOST_REPEATS))
+            .toList();
     this.listener = listener;
+    this.ofNew = ranked(NextItem.CUTOFF, Repeats.EXCLUDE, targets);
+    this.ofHistory = ranked(HistoryRows.MOST_REPEATS, Repeats.ONLY, new ArrayList<>());
   }
 
-  /** Returns the maximum number of choices that are measured. */
+  /** Returns how often all held-out sequences are ranked. */
   static int choices() {
-    return DECAYS.length + SHARES.length; // new items alone, decays, other shares
+    return 3; // new items, items of the history, and both with the choice
   }
 
   /**
@@ -56,7 +69,7 @@ final class RepeatSearch {
    *
    * @param model without scores of repeats
    * @param heldOut sequences, each with items before its targets
-   * @param listener receives the number of sequences that were measured, each for every choice
+   * @param listener receives the number of sequences that were ranked, each time again
    */
   static Choice choose(NextItem model, List<Sequence> heldOut, IntConsumer listener) {
     if (shareOfRepeats(heldOut) == 0) {
@@ -103,33 +116,112 @@ final class RepeatSearch {
   }
 
   private Choice best() {
-    HeldOutNdcg without = measured(model, Repeats.EXCLUDE);
-    Choice best = Choice.NONE;
-    HeldOutNdcg ofBest = without;
+    Choice best = null;
     for (double decay : DECAYS) {
-      Choice choice = new Choice(SHARES[0], decay, Double.NaN);
-      HeldOutNdcg ndcg = measured(with(model, sum, choice), Repeats.INCLUDE);
-      if (best.share == 0 || ndcg.mean() > ofBest.mean()) {
-        best = choice;
-        ofBest = ndcg;
-      }
+      best = better(best, SHARES[0], decay);
     }
-    double decay = best.decay;
     for (double share : Arrays.copyOfRange(SHARES, 1, SHARES.length)) {
-      Choice choice = new Choice(share, decay, Double.NaN);
-      HeldOutNdcg ndcg = measured(with(model, sum, choice), Repeats.INCLUDE);
-      if (ndcg.mean() > ofBest.mean()) {
-        best = choice;
-        ofBest = ndcg;
-      }
+      best = better(best, share, best.decay);
     }
-    boolean helps = ofBest.isClearGainOver(without);
-    return helps ? new Choice(best.share, best.decay, ofBest.mean()) : Choice.NONE;
+    int before = measured;
+    HeldOutNdcg chosen =
+        HeldOutNdcg.of(
+            with(model, sum, best), heldOut, Repeats.INCLUDE, count -> listen(before + count));
+    HeldOutNdcg without = HeldOutNdcg.of(ofNew.stream().map(Scored::items).toList(), targets);
+    boolean helps = chosen.isClearGainOver(without);
+    return helps ? new Choice(best.share, best.decay, chosen.mean()) : Choice.NONE;
   }
 
-  private HeldOutNdcg measured(NextItem of, Repeats repeats) {
+  private Choice better(Choice best, double share, double decay) {
+    List<float[]> repeats = repeats(decay);
+    List<int[]> top = new ArrayList<>();
+    for (int row = 0; row < targets.size(); row++) {
+      top.add(top(ofNew.get(row), ofHistory.get(row), repeats.get(row), share));
+    }
+    double ndcg = HeldOutNdcg.of(top, targets).mean();
+    return best == null || ndcg > best.ndcg ? new Choice(share, decay, ndcg) : best;
+  }
+
+  /** Items, best first, with their scores without repeats. */
+  private record Scored(int[] items, float[] scores) {}
+
+  /**
+   * Ranks the items of each sequence without scores of repeats.
+   *
+   * @param all receives the targets
+   */
+  private List<Scored> ranked(int k, Repeats which, List<int[]> all) {
     int before = measured;
-    measured += heldOut.size();
-    return HeldOutNdcg.of(of, heldOut, repeats, count -> listener.accept(before + count));
+    List<Scored> ranked = new ArrayList<>();
+    model.evaluate(
+        heldOut,
+        k,
+        which,
+        (ranking, targets) -> {
+          for (int row = 0; row < targets.size(); row++) {
+            float[] scores = new float[ranking.size(row)];
+            for (int rank = 0; rank < scores.length; rank++) {
+              scores[rank] = ranking.score(row, rank);
+            }
+            ranked.add(new Scored(ranking.outputs(row), scores));
+          }
+          all.addAll(targets);
+          listen(before + all.size());
+        });
+    return ranked;
+  }
+
+  /** Returns the scores of the items of each history as repeats. */
+  private List<float[]> repeats(double decay) {
+    float[] scores = new float[model.labels().size()];
+    List<float[]> repeats = new ArrayList<>();
+    try (SparseRows rows = model.rows().withRepeatDecay(decay).ofRepeats(histories)) {
+      for (int row = 0; row < rows.rows(); row++) {
+        int[] items = rows.indices(row);
+        float[] values = rows.values(row);
+        for (int i = 0; i < items.length; i++) {
+          scores[items[i]] += values[i];
+        }
+        int[] ranked = ofHistory.get(row).items;
+        float[] ofRow = new float[ranked.length];
+        for (int i = 0; i < ranked.length; i++) {
+          ofRow[i] = scores[ranked[i]];
+        }
+        repeats.add(ofRow);
+        IntStream.of(items).forEach(item -> scores[item] = 0);
+      }
+    }
+    return repeats;
+  }
+
+  /** Returns the best items of both, with a share of the scores of repeats, best first. */
+  private static int[] top(Scored ofNew, Scored ofHistory, float[] repeats, double share) {
+    int[] top = new int[NextItem.CUTOFF];
+    double[] scores = new double[top.length];
+    int size = 0;
+    for (int i = 0; i < ofNew.items.length + repeats.length; i++) {
+      int ofRepeats = i - ofNew.items.length;
+      int item = ofRepeats < 0 ? ofNew.items[i] : ofHistory.items[ofRepeats];
+      double score =
+          ofRepeats < 0
+              ? (1 - share) * ofNew.scores[i]
+              : (1 - share) * ofHistory.scores[ofRepeats] + share * repeats[ofRepeats];
+      int at = Math.min(size, top.length - 1);
+      if (at == size || score > scores[at]) {
+        for (; at > 0 && score > scores[at - 1]; at--) {
+          top[at] = top[at - 1];
+          scores[at] = scores[at - 1];
+        }
+        top[at] = item;
+        scores[at] = score;
+        size = Math.min(size + 1, top.length);
+      }
+    }
+    return Arrays.copyOf(top, size);
+  }
+
+  private void listen(int count) {
+    measured = count;
+    listener.accept(count);
   }
 }
