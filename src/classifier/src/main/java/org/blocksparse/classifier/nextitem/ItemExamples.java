@@ -157,17 +157,23 @@ final class ItemExamples {
   private int[] part(int[] sequence, int place) {
     double uniform = random.nextDouble();
     double share = ordered ? uniform : 1 - Math.pow(uniform, 4);
-    if (sequence.length - 1 > HistoryRows.MOST_OF_BASKET) {
-      int most = HistoryRows.MOST_OF_BASKET;
-      return random
-          .ints(Math.min(most, 1 + (int) (share * most)), 1, sequence.length)
-          .map(step -> sequence[(place + step) % sequence.length])
-          .toArray();
+    int others = sequence.length - 1;
+    boolean isLarge = others > HistoryRows.MOST_OF_BASKET;
+    int most = HistoryRows.MOST_OF_BASKET;
+    int[] part = new int[isLarge ? Math.min(most, 1 + (int) (share * most)) : others];
+    if (isLarge) {
+      for (int i = 0; i < part.length; i++) {
+        part[i] = sequence[(place + random.nextInt(1, sequence.length)) % sequence.length];
+      }
+      return part;
     }
-    int kept = (place + 1 + random.nextInt(sequence.length - 1)) % sequence.length;
-    return IntStream.range(0, sequence.length)
-        .filter(other -> other != place && (other == kept || random.nextDouble() < share))
-        .map(other -> sequence[other])
-        .toArray();
+    int kept = (place + 1 + random.nextInt(others)) % sequence.length;
+    int size = 0;
+    for (int other = 0; other < sequence.length; other++) {
+      if (other != place && (other == kept || random.nextDouble() < share)) {
+        part[size++] = sequence[other];
+      }
+    }
+    return Arrays.copyOf(part, size);
   }
 }

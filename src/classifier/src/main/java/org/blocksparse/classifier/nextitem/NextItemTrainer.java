@@ -431,7 +431,9 @@ final class NextItemTrainer {
     if (best.share == first) {
       best = climbed(best, mixture, -1);
     }
-    double ndcg = ndcg(best.model, some).mean();
+    List<Sequence> others = some.subList(mixed().size(), some.size());
+    double sum = best.ndcg * mixed().size() + ndcg(best.model, others).mean() * others.size();
+    double ndcg = sum / some.size();
     measured = before + toWeigh(); // includes choices that were skipped, as no share gained
     return new Chosen(best.model, settings, best.share, ndcg);
   }
@@ -454,7 +456,7 @@ final class NextItemTrainer {
   /** Returns the maximum number of sequences that are measured to weigh one candidate. */
   private int toWeigh() {
     int decays = options.ordered() ? TRANSITION_DECAYS.length : 1;
-    return (decays + mostShares()) * mixed().size() + some.size();
+    return (decays + mostShares() - 1) * mixed().size() + some.size();
   }
 
   /**
