@@ -219,6 +219,18 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     printGain("Label texts gain", gain, standardError, result);
   }
 
+  @Override
+  public void answerTimes(String part, double with, double without) {
+    close();
+    out.printf(
+        Locale.ROOT,
+        "One answer takes %.0f us with %s, %.0f us without (median of held-out examples)%n",
+        with,
+        part,
+        without);
+    out.flush();
+  }
+
   private void printGain(String what, double gain, double standardError, String result) {
     close();
     out.printf(

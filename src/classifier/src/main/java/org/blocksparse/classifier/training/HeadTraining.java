@@ -248,6 +248,7 @@ final class HeadTraining {
       }
       if (gain.isMeasured()) {
         embedding.card().put("nDCG@5 gained by the embedding", gain.toString());
+        tellTimes("the embedding", examples, both, linear.heads());
       }
       for (String gained : List.of(GAINED_BY_TEXTS, GAINED_BY_SECOND_TREE)) {
         String before = linear.card().facts().get(gained);
@@ -260,6 +261,11 @@ final class HeadTraining {
       embedding.close();
       throw e;
     }
+  }
+
+  private void tellTimes(String part, HeldOut examples, Mixture with, Mixture without) {
+    double all = examples.microsecondsOfAnswer(with);
+    options.listener().answerTimes(part, all, examples.microsecondsOfAnswer(without));
   }
 
   private static EmbeddingTrainer beside(
@@ -474,6 +480,7 @@ final class HeadTraining {
       options.listener().neighbours(isKept, gain.mean(), gain.standardError());
       if (isKept) {
         linear.card().put("nDCG@5 gained by neighbours", gain.toString());
+        tellTimes("nearest examples", examples, both, linear.heads());
       }
       return isKept ? both : null;
     } finally {
@@ -644,12 +651,13 @@ final class HeadTraining {
   }
 
   /** Puts what a second tree gains over the first one alone on the card of a model. */
-  private static void putGainOfSecondTree(TrainedClassifier model, HeldOut examples) {
+  private void putGainOfSecondTree(TrainedClassifier model, HeldOut examples) {
     if (model.trees().size() > 1) {
       Mixture first = new Heads().linear(model.tree()).sum();
       HeldOut.Gain gain = examples.gain(model.heads(), first);
       if (gain.isMeasured()) {
         model.card().put(GAINED_BY_SECOND_TREE, gain.toString());
+        tellTimes("the second tree", examples, model.heads(), first);
       }
     }
   }

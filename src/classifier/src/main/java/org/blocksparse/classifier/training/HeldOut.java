@@ -29,6 +29,12 @@ final class HeldOut implements AutoCloseable {
   /** The k of nDCG@k, by which heads are compared. */
   private static final int RANKED = 5;
 
+  /** The most examples whose answers are timed. */
+  private static final int MOST_TIMED = 500;
+
+  /** The rounds over these examples; all but the last let the JVM compile. */
+  private static final int TIMED_ROUNDS = 10;
+
   private final List<NumberedExamples> batches;
   private final int[] units;
   private final FeatureVocabulary vocabulary;
@@ -263,6 +269,32 @@ final class HeldOut implements AutoCloseable {
       }
     }
     return all;
+  }
+
+  /** Returns the median time from the features of an example to an answer, in microseconds. */
+  double microsecondsOfAnswer(Mixture heads) {
+    long[] times = {};
+    for (int round = 0; round < TIMED_ROUNDS; round++) {
+      times =
+          batches.stream()
+              .flatMap(
+                  batch ->
+                      IntStream.range(0, batch.size())
+                          .mapToObj(row -> batch.features().slice(row, row + 1)))
+              .limit(MOST_TIMED)
+              .mapToLong(row -> nanoseconds(heads, row))
+              .sorted()
+              .toArray();
+    }
+    return times[times.length / 2] * 1e-3;
+  }
+
+  private long nanoseconds(Mixture heads, SparseRows row) {
+    try (row) {
+      long begin = System.nanoTime();
+      rank(heads, row);
+      return System.nanoTime() - begin;
+    }
   }
 
   private Ranking rank(Mixture heads, SparseRows features) {

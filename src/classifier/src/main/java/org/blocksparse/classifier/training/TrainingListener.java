@@ -104,6 +104,16 @@ public interface TrainingListener {
   default void chosen(boolean both, double gain, double standardError) {}
 
   /**
+   * Called when a part stays in the model beside others, with what it costs: the median times of
+   * answers to held-out examples, one at a time, in microseconds.
+   *
+   * @param part what stays, in words
+   * @param with the time of an answer by all parts
+   * @param without the time of an answer by the other parts
+   */
+  default void answerTimes(String part, double with, double without) {}
+
+  /**
    * Called when the labels of the nearest examples have been tried beside the linear head; only if
    * labels outnumber examples, which are 500 at least, and options request no head.
    *

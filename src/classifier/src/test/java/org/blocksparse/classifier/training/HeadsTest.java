@@ -437,6 +437,13 @@ final class HeadsTest {
     private double mean;
     private double standardError;
     private int epochs;
+    private String timed;
+
+    @Override
+    public void answerTimes(String part, double with, double without) {
+      assertTrue(with > 0 && without > 0, () -> with + " and " + without);
+      timed = part;
+    }
 
     @Override
     public void chosen(boolean both, double gain, double error) {
@@ -467,6 +474,7 @@ final class HeadsTest {
       assertTrue(gain.isLarge);
       assertTrue(gain.mean > gain.standardError && gain.mean > 0.1, () -> "gain " + gain.mean);
       assertEquals(9, gain.epochs);
+      assertEquals("the embedding", gain.timed);
       String inCard = classifier.info().get("nDCG@5 gained by the embedding");
       assertTrue(inCard.startsWith(String.format(Locale.ROOT, "%.4f", gain.mean)), inCard);
     }
