@@ -55,8 +55,9 @@ void add_row(const uint8_t* columns, const char* w, int32_t count, double value,
   }
 }
 
-// Adds up to kTogether entries of a bag. Their rows are found by binary searches, all of them one step after another:
-// no branch depends on the data, which none could predict, and reads that miss the cache overlap.
+// Adds up to kTogether entries of a bag. Binary searches find their rows, and take each step
+// together: reads that miss the cache overlap. No branch depends on the data, since none could be
+// predicted.
 template <int32_t bytes, float (*widen)(const char*)>
 blocksparse_status add_some(const blocksparse_sparse_weights& weights, const int32_t* indices,
                             const float* values, int32_t count, int32_t chunk, double* sums) {

@@ -47,8 +47,8 @@ final class MemorySegmentTest {
       import org.blocksparse.ElementType;
       import org.blocksparse.FloatTensor;
       import org.blocksparse.SparseRows;
-      import org.blocksparse.products.Activations;
       import org.blocksparse.Weights;
+      import org.blocksparse.products.Activations;
 
       public final class Program {
         private static void require(boolean holds, String otherwise) {

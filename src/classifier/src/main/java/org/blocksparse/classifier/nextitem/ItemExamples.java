@@ -158,16 +158,16 @@ final class ItemExamples {
     double uniform = random.nextDouble();
     double share = ordered ? uniform : 1 - Math.pow(uniform, 4);
     int others = sequence.length - 1;
-    boolean isLarge = others > HistoryRows.MOST_OF_BASKET;
     int most = HistoryRows.MOST_OF_BASKET;
-    int[] part = new int[isLarge ? Math.min(most, 1 + (int) (share * most)) : others];
-    if (isLarge) {
+    if (others > most) {
+      int[] part = new int[Math.min(most, 1 + (int) (share * most))];
       for (int i = 0; i < part.length; i++) {
         part[i] = sequence[(place + random.nextInt(1, sequence.length)) % sequence.length];
       }
       return part;
     }
     int kept = (place + 1 + random.nextInt(others)) % sequence.length;
+    int[] part = new int[others];
     int size = 0;
     for (int other = 0; other < sequence.length; other++) {
       if (other != place && (other == kept || random.nextDouble() < share)) {

@@ -118,10 +118,11 @@ final class RepeatSearch {
   private Choice best() {
     Choice best = null;
     for (double decay : DECAYS) {
-      best = better(best, SHARES[0], decay);
+      best = better(best, SHARES[0], decay, repeats(decay));
     }
+    List<float[]> repeats = repeats(best.decay);
     for (double share : Arrays.copyOfRange(SHARES, 1, SHARES.length)) {
-      best = better(best, share, best.decay);
+      best = better(best, share, best.decay, repeats);
     }
     int before = measured;
     HeldOutNdcg chosen =
@@ -132,8 +133,7 @@ final class RepeatSearch {
     return helps ? new Choice(best.share, best.decay, chosen.mean()) : Choice.NONE;
   }
 
-  private Choice better(Choice best, double share, double decay) {
-    List<float[]> repeats = repeats(decay);
+  private Choice better(Choice best, double share, double decay, List<float[]> repeats) {
     List<int[]> top = new ArrayList<>();
     for (int row = 0; row < targets.size(); row++) {
       top.add(top(ofNew.get(row), ofHistory.get(row), repeats.get(row), share));
