@@ -3,7 +3,6 @@ package org.blocksparse.documents;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -86,15 +85,18 @@ final class PythonTest {
       layer.W2().copyFrom(gaussians(random, (int) layer.W2().shape().size()));
       layer.b1().copyFrom(gaussians(random, layer.classCount()));
       layer.retire(8, 30);
-      layer.save(folder.resolve("model"));
+      layer.save(folder.resolve("model.safetensors"));
       NpyFile.write(folder.resolve("x.npy"), x);
       Program score = Program.of(Path.of("src/examples/score.py"));
       assertTrue(Page.of("src/doc/files.md").linksTo(score.source()));
       List<String> blocks = blocks("src/doc/files.md");
-      assertFalse(blocks.isEmpty());
-      assertTrue(blocks.stream().allMatch(score::hasExcerpt));
+      assertEquals(2, blocks.size());
+      assertTrue(score.hasExcerpt(blocks.get(1)));
       assertEquals(20, score.text().lines().filter(line -> !line.isBlank()).count());
-      runs(score.text(), "model", "x.npy", "p.npy");
+      runs(blocks.get(0));
+      String listed = Page.read(folder.resolve("output.txt"));
+      assertTrue(listed.contains("W1 float32 (5, " + layer.classCount() + ")"), listed);
+      runs(score.text(), "model.safetensors", "x.npy", "p.npy");
       try (FloatTensor expected = layer.logProbabilities(x);
           FloatTensor found = NpyFile.readFloats(folder.resolve("p.npy"))) {
         assertArrayEquals(expected.toArray(), found.toArray(), 1e-6f);
