@@ -65,9 +65,6 @@ final class SparseChunksFile {
   private static final String CHUNKS = "chunks";
   private static final String SIZES = "sizes";
 
-  /** The name of the tensor of row starts, which older files have instead of sizes. */
-  private static final String STARTS = "starts";
-
   private static final String COLUMNS = "columns";
 
   private final SafeTensorsReader reader;
@@ -80,10 +77,7 @@ final class SparseChunksFile {
   private final TensorEntry weights;
   private final TensorEntry columns;
   private final TensorEntry chunkOf;
-
-  /** The sizes of rows, or their starts in older files. */
-  private final TensorEntry sizesOrStarts;
-
+  private final TensorEntry sizes;
   private final TensorEntry begins;
 
   /**
@@ -110,10 +104,7 @@ final class SparseChunksFile {
     boolean isNarrow = numbers == Dtype.U8 || numbers == Dtype.U16;
     this.chunkOf = reader.entryOfRank(1, prefix + CHUNKS, isNarrow ? numbers : Dtype.I32);
     long rows = requireSize(chunkOf, 0, Math.min(entries, GrowingArrays.MAX_LENGTH - 1));
-    this.sizesOrStarts =
-        reader.has(prefix + STARTS)
-            ? reader.entry(prefix + STARTS, Dtype.I32, rows + 1)
-            : reader.entry(prefix + SIZES, Dtype.U8, rows);
+    this.sizes = reader.entry(prefix + SIZES, Dtype.U8, rows);
     this.begins = reader.entryOfRank(1, prefix + BEGINS, Dtype.I32);
     requireSize(begins, 2, GrowingArrays.MAX_LENGTH);
   }
@@ -180,7 +171,7 @@ final class SparseChunksFile {
 
   /** Returns the bytes of all tensors that are copied. */
   long bytesToRead() {
-    long copied = sizesOrStarts.bytes() + begins.bytes() + (isMappable() ? 0 : chunkOf.bytes());
+    long copied = sizes.bytes() + begins.bytes() + (isMappable() ? 0 : chunkOf.bytes());
     return settings.isMapped()
         ? copied
         : copied + mapped().stream().mapToLong(TensorEntry::bytes).sum();
@@ -197,7 +188,7 @@ final class SparseChunksFile {
     int rows = (int) chunkOf.size();
     int entries = (int) weights.size();
     int[] ofFeatures = requireAscending(begins, rows);
-    int[] ofRows = sizesOrStarts.type() == Dtype.I32 ? olderStarts(entries) : starts(entries);
+    int[] ofRows = starts(entries);
     Storage chunksOfRows = chunksOfRows(ofFeatures, chunks);
     return new SparseChunks(
         ofFeatures.length - 1,
@@ -240,35 +231,21 @@ final class SparseChunksFile {
     return numbers;
   }
 
-  /** Reads the begins of rows, and the end of the last, of older files. */
-  private int[] olderStarts(int entries) throws IOException {
-    int[] begins = requireAscending(sizesOrStarts, entries);
-    for (int row = 0; row + 1 < begins.length; row++) {
-      int size = begins[row + 1] - begins[row];
-      if (size < 1 || size > SparseChunks.MOST_OUTPUTS) {
-        throw new MalformedException(
-            sizesOrStarts.name(),
-            "row " + row + " has " + size + " weights, expected 1 to " + SparseChunks.MOST_OUTPUTS);
-      }
-    }
-    return begins;
-  }
-
   /** Returns the begins of rows, and the end of the last, by the sizes of rows. */
   private int[] starts(int entries) throws IOException {
-    byte[] less = reader.readBytes(sizesOrStarts);
+    byte[] less = reader.readBytes(sizes);
     int[] begins = new int[less.length + 1];
     for (int row = 0; row < less.length; row++) {
       long end = 1L + begins[row] + (less[row] & 0xff);
       if (end > entries) {
         throw new MalformedException(
-            sizesOrStarts.name(), "up to element " + row + ", it adds up to more than " + entries);
+            sizes.name(), "up to element " + row + ", it adds up to more than " + entries);
       }
       begins[row + 1] = (int) end;
     }
     if (begins[less.length] != entries) {
       throw new MalformedException(
-          sizesOrStarts.name(), "adds up to " + begins[less.length] + ", not to " + entries);
+          sizes.name(), "adds up to " + begins[less.length] + ", not to " + entries);
     }
     return begins;
   }

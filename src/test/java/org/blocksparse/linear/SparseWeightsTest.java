@@ -42,6 +42,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Sparse weights on every kind of kernels, against a dense loop in float64. */
 @Tag("xcheck")
 final class SparseWeightsTest {
+  private static final String GOLDEN = "sparse-weights-0.1.safetensors";
+
   @TempDir Path folder;
 
   /** The rows of a matrix, in which an entry may occur several times. */
@@ -378,17 +380,15 @@ final class SparseWeightsTest {
     }
   }
 
-  /** Writes an older file with two features: 0, 1 and 256; and 1. */
-  private Path older() throws IOException {
-    return Files.write(
-        folder.resolve("weights"),
-        LinearLabelTreeFileTest.golden("sparse-weights-0.1.safetensors"));
+  /** Writes a file of an earlier commit with two features: 0, 1 and 256; and 1. */
+  private Path golden() throws IOException {
+    return Files.write(folder.resolve("weights"), LinearLabelTreeFileTest.golden(GOLDEN));
   }
 
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
-  void olderFilesAreRead(boolean mapped) throws IOException {
-    Path file = older();
+  void goldenFilesAreRead(boolean mapped) throws IOException {
+    Path file = golden();
     byte[] before = Files.readAllBytes(file);
     try (SparseRows x = SparseRows.of(List.of(new int[] {0}, new int[] {1}));
         SparseWeights sparse =
@@ -398,13 +398,12 @@ final class SparseWeightsTest {
       assertArrayEquals(new int[] {1}, found.outputs(1));
       sparse.save(folder.resolve("again"));
     }
-    byte[] again = Files.readAllBytes(folder.resolve("again"));
-    assertTrue(again.length < before.length);
+    assertArrayEquals(before, Files.readAllBytes(folder.resolve("again")));
     try (SparseRows weights = SparseRows.of(List.of(new int[] {0, 1, 256}, new int[] {1}));
         SparseWeights sparse = SparseWeights.of(weights, 258)) {
       sparse.save(file);
     }
-    assertArrayEquals(Files.readAllBytes(file), again);
+    assertArrayEquals(before, Files.readAllBytes(file));
   }
 
   /** Chunks take one byte or two; a row of 256 weights is the largest. */
@@ -439,10 +438,7 @@ final class SparseWeightsTest {
     "sparse.columns, 2, 2",
   })
   void wrongBytesAreRefused(String tensor, int element, int value) throws IOException {
-    Path file = folder.resolve("new");
-    try (SparseWeights sparse = SparseWeights.load(older())) {
-      sparse.save(file);
-    }
+    Path file = golden();
     byte[] bytes = Files.readAllBytes(file);
     bytes[LinearLabelTreeFileTest.range(bytes, tensor)[0] + element] = (byte) value;
     Files.write(file, bytes);
@@ -456,8 +452,6 @@ final class SparseWeightsTest {
     "sparse.begins, 0, 1",
     "sparse.begins, 1, -1",
     "sparse.begins, 1, 2000000000",
-    "sparse.starts, 0, 1",
-    "sparse.starts, 1, 2000000000",
     "sparse.chunks, 0, -1",
     "sparse.chunks, 0, 2",
     "sparse.chunks, 1, 0",
@@ -465,10 +459,9 @@ final class SparseWeightsTest {
     "sparse.weights, 0, 2143289344",
     "sparse.biases, 1, 1065353216",
   })
-  void wrongNumbersOfOlderFilesAreRefused(String tensor, int element, int value)
-      throws IOException {
-    Path file = older();
-    byte[] bytes = Files.readAllBytes(file);
+  void wrongNumbersAreRefused(String tensor, int element, int value) throws IOException {
+    Path file = folder.resolve("weights");
+    byte[] bytes = LinearLabelTreeFileTest.withIntChunks(GOLDEN, "sparse.chunks");
     int at = LinearLabelTreeFileTest.range(bytes, tensor)[0] + 4 * element;
     ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putInt(at, value);
     Files.write(file, bytes);
@@ -480,8 +473,8 @@ final class SparseWeightsTest {
   @ParameterizedTest
   @ValueSource(strings = {"sparse.chunks", "sparse.columns", "sparse.weights"})
   void mappedFilesOfAnyContentCanBeUsed(String tensor) throws IOException {
-    Path file = older();
-    byte[] right = Files.readAllBytes(file);
+    Path file = folder.resolve("weights");
+    byte[] right = LinearLabelTreeFileTest.withIntChunks(GOLDEN, "sparse.chunks");
     int[] range = LinearLabelTreeFileTest.range(right, tensor);
     SplittableRandom random = new SplittableRandom(Seed.value());
     try (SparseRows x = SparseRows.of(List.of(new int[] {0, 1}))) {

@@ -9,10 +9,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.lang.management.ThreadMXBean;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Map;
@@ -151,39 +147,6 @@ final class OptimizerStateFileTest {
     }
     long seconds = (threads.getCurrentThreadCpuTime() - before) / 1_000_000_000;
     assertTrue(seconds < 60, seconds + " seconds"); // comparing all pairs takes longer
-  }
-
-  /** The rule of each tensor is in files of earlier versions; current files name it once. */
-  @Test
-  void aRuleMayBeNamedForEachTensor() throws IOException {
-    try (OptimizerState state = OptimizerState.of(start, startB)) {
-      train(start, startB, state, Optimizer.adagrad(0.1f), Optimizer.adagrad(0.1f), 1);
-      state.save(file);
-      String header = Files.readString(file, StandardCharsets.ISO_8859_1);
-      String once = "\"blocksparse.optimizer\":\"ADAGRAD\"";
-      String each =
-          "\"blocksparse.optimizer.0\":\"ADAGRAD\",\"blocksparse.optimizer.1\":\"ADAGRAD\"";
-      assertTrue(header.contains(once), header);
-      byte[] bytes = Files.readAllBytes(file);
-      ByteBuffer in = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
-      int length = (int) in.getLong();
-      byte[] text =
-          new String(bytes, 8, length, StandardCharsets.UTF_8)
-              .replace(once, each)
-              .stripTrailing()
-              .getBytes(StandardCharsets.UTF_8);
-      int padded = (text.length + 63) / 64 * 64;
-      ByteBuffer out =
-          ByteBuffer.allocate(bytes.length - length + padded).order(ByteOrder.LITTLE_ENDIAN);
-      out.putLong(padded)
-          .put(text)
-          .put(" ".repeat(padded - text.length).getBytes(StandardCharsets.UTF_8));
-      out.put(bytes, 8 + length, bytes.length - 8 - length);
-      Files.write(file, out.array());
-      try (OptimizerState loaded = OptimizerState.load(file, start, startB)) {
-        assertEquals(state.toString(), loaded.toString());
-      }
-    }
   }
 
   @Test
