@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.blocksparse.testing;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.IntBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.blocksparse.Backend;
+import org.blocksparse.FloatTensor;
+import org.blocksparse.IntTensor;
+import org.blocksparse.Shape;
+import org.blocksparse.SparseRows;
+
+/**
+ * The objects of one section of a table of wrong arguments, and its calls. {@code
+ * WrongArgumentsTest} compiles a subclass for each section, whose members the table gives.
+ */
+public abstract class WrongCalls implements AutoCloseable {
+  protected static final float NaN = Float.NaN;
+  protected static final float Infinity = Float.POSITIVE_INFINITY;
+
+  private final List<AutoCloseable> things = new ArrayList<>();
+  private final List<ByteBuffer> memory = new ArrayList<>();
+  private final List<byte[]> before = new ArrayList<>();
+
+  /** Makes a call, by its number in the section. */
+  public abstract void call(int number) throws Throwable;
+
+  /** Returns a tensor whose memory is checked before and after the call. */
+  protected FloatTensor floats(long... shape) {
+    int size = (int) Shape.of(shape).size();
+    if (!Backend.isNative()) {
+      return keep(FloatTensor.zeros(shape));
+    }
+    ByteBuffer bytes = ByteBuffer.allocateDirect(4 * size).order(ByteOrder.nativeOrder());
+    for (int i = 0; i < size; i++) {
+      bytes.putFloat(4 * i, i + 1);
+    }
+    memory.add(bytes);
+    return keep(FloatTensor.wrap(bytes, shape));
+  }
+
+  /** Returns indices below {@code bound}. */
+  protected IntTensor indices(int bound, long... shape) {
+    int[] values = IntStream.range(0, (int) Shape.of(shape).size()).map(i -> i % bound).toArray();
+    return keep(IntTensor.of(values, shape));
+  }
+
+  protected SparseRows rows(int[]... rows) {
+    return keep(SparseRows.of(List.of(rows)));
+  }
+
+  protected static int[] ints(int... values) {
+    return values;
+  }
+
+  protected static IntBuffer direct(int... values) {
+    return ByteBuffer.allocateDirect(4 * values.length)
+        .order(ByteOrder.nativeOrder())
+        .asIntBuffer()
+        .put(0, values);
+  }
+
+  /** Returns another tensor over part of a tensor's memory. */
+  protected FloatTensor part(FloatTensor of, int from, long... shape) {
+    int size = (int) Shape.of(shape).size();
+    return keep(FloatTensor.wrap(of.asFloatBuffer().slice(from, size), shape));
+  }
+
+  /** Returns an object that is closed after the call. */
+  protected <T extends AutoCloseable> T keep(T thing) {
+    things.add(thing);
+    return thing;
+  }
+
+  /** Returns an object that is already closed. */
+  protected static <T extends AutoCloseable> T closed(T thing) throws Exception {
+    thing.close();
+    return thing;
+  }
+
+  /** Records what the operands contain: the next call must not write them. */
+  protected final void record() {
+    memory.forEach(buffer -> before.add(content(buffer)));
+  }
+
+  public final void assertUnwritten() {
+    for (int i = 0; i < before.size(); i++) {
+      assertArrayEquals(before.get(i), content(memory.get(i)), "tensor " + i + " was written");
+    }
+  }
+
+  private static byte[] content(ByteBuffer buffer) {
+    byte[] bytes = new byte[buffer.capacity()];
+    buffer.get(0, bytes);
+    return bytes;
+  }
+
+  @Override
+  public final void close() throws Exception {
+    for (AutoCloseable thing : things) {
+      thing.close();
+    }
+  }
+}
