@@ -18,7 +18,6 @@ import org.blocksparse.internal.tensors.CsrRows;
 import org.blocksparse.internal.tensors.OperandLease;
 import org.blocksparse.testing.ThreadHeap;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.function.Executable;
 
 final class SparseRowsTest {
   private static final int[] OFFSETS = {0, 2, 2, 5};
@@ -215,31 +214,6 @@ final class SparseRowsTest {
       assertArrayEquals(new float[] {3, 4}, both.values(1));
       assertArrayEquals(new int[] {3, 3, 9, 10, 11, 12, 13}, again.indices(2));
       assertArrayEquals(new float[] {1, 1, 1, 5, 0, 5, 0}, again.values(2));
-    }
-  }
-
-  private static void assertRefused(String message, Executable call) {
-    Exception e = assertThrows(IllegalArgumentException.class, call);
-    assertEquals(message, e.getMessage());
-  }
-
-  @Test
-  void withDenseRefusesWhatDoesNotFit() {
-    try (SparseRows rows = SparseRows.of(OFFSETS, INDICES, VALUES);
-        FloatTensor dense = FloatTensor.zeros(3, 2);
-        FloatTensor others = FloatTensor.zeros(2, 3)) {
-      assertRefused("columns: expected at least 1 but was 0", () -> rows.withDense(0, dense));
-      assertRefused(
-          "columns: expected at most 2147483637 beside those of dense but was 2147483638",
-          () -> rows.withDense(Integer.MAX_VALUE - 9, dense));
-      assertRefused(
-          "dense: expected (rows, width) = (3, 3) but was (2, 3)",
-          () -> rows.withDense(10, others));
-      dense.set(Float.NaN, 2, 1);
-      assertRefused(
-          "dense[2, 1]: expected a finite number but was NaN", () -> rows.withDense(10, dense));
-      Exception e = assertThrows(IndexOutOfBoundsException.class, () -> rows.withDense(9, dense));
-      assertEquals("rows: index 9 of row 2 is outside [0, columns = 9)", e.getMessage());
     }
   }
 }

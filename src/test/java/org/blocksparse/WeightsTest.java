@@ -7,11 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Stream;
-import org.blocksparse.io.NamedTensors;
-import org.blocksparse.io.TensorFile;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.Epilogue;
 import org.blocksparse.products.SparseBlockDot;
@@ -340,88 +337,6 @@ final class WeightsTest {
   }
 
   // ------------------------------------------------------------------------------------ refusals
-
-  @Test
-  void refusesViewsWhereBlocksAreRead() {
-    try (FloatTensor W = FloatTensor.zeros(1, 1, 4, 4);
-        FloatTensor h = FloatTensor.zeros(1, 1, 4);
-        Weights weights = Weights.of(W, ElementType.BFLOAT16);
-        Weights view = weights.transposeBlocks();
-        BlockPlan plan = BlockPlan.dense(1)) {
-      SparseBlockDot.apply(view, h, plan, Epilogue.none()).close();
-      IllegalArgumentException saved =
-          assertThrows(
-              IllegalArgumentException.class,
-              () -> TensorFile.save(Path.of("none"), NamedTensors.none().with("W", view)));
-      assertEquals(
-          "W: expected contiguous weights but (1, 1, 4, 4) is a transposed view",
-          saved.getMessage());
-    }
-  }
-
-  private static void assertRefused(String message, ElementType type, float... values) {
-    long before = FloatTensor.allocatedBytes();
-    IllegalArgumentException e =
-        assertThrows(IllegalArgumentException.class, () -> widened(type, values));
-    assertTrue(e.getMessage().contains(message), e.getMessage());
-    assertTrue(FloatTensor.allocatedBytes() <= before, "nothing is left behind");
-  }
-
-  @Test
-  void refusesWhatATypeHasNoNumberFor() {
-    assertRefused("W: element 1 = 65520.0 is too large for FLOAT16", ElementType.FLOAT16, 1, 65520);
-    assertRefused("W: element 0 = -1.0E10", ElementType.FLOAT16, -1e10f);
-    assertRefused("is too large for BFLOAT16", ElementType.BFLOAT16, Float.MAX_VALUE);
-    assertRefused("is too large for INT8", ElementType.INT8, 1, -Float.MAX_VALUE);
-    for (ElementType type :
-        new ElementType[] {ElementType.FLOAT16, ElementType.BFLOAT16, ElementType.INT8}) {
-      assertRefused("W: element 1 is NaN", type, 1, Float.NaN);
-      assertRefused("W: element 0 is -Infinity", type, Float.NEGATIVE_INFINITY, 3);
-      assertRefused("W: element 0 is NaN", type, Float.intBitsToFloat(0x7fffffff));
-    }
-  }
-
-  @Test
-  void refusesOtherShapes() {
-    try (FloatTensor flat = FloatTensor.zeros(3, 4);
-        FloatTensor W = FloatTensor.zeros(2, 3, 4, 5);
-        FloatTensor view = W.transposeBlocks();
-        FloatTensor h = FloatTensor.zeros(1, 1, 4);
-        FloatTensor out = FloatTensor.zeros(1, 1, 5);
-        FloatTensor b = FloatTensor.zeros(3, 5);
-        IntTensor idx = IntTensor.of(new int[] {0}, 1, 1);
-        BlockPlan fits = BlockPlan.of(idx, idx, 2, 3);
-        BlockPlan other = BlockPlan.of(idx, idx, 2, 2);
-        Weights weights = Weights.of(W, ElementType.INT8)) {
-      IllegalArgumentException rank =
-          assertThrows(IllegalArgumentException.class, () -> Weights.of(flat, ElementType.FLOAT16));
-      assertEquals(
-          "W: expected (iBlocks, oBlocks, iSize, oSize) but was (3, 4)", rank.getMessage());
-      assertThrows(IllegalArgumentException.class, () -> Weights.of(view, ElementType.FLOAT16));
-      assertThrows(NullPointerException.class, () -> Weights.of(null, ElementType.FLOAT16));
-      assertThrows(NullPointerException.class, () -> Weights.of(W, null));
-      IllegalArgumentException blocks =
-          assertThrows(
-              IllegalArgumentException.class,
-              () -> SparseBlockDot.apply(weights, h, other, Epilogue.none()));
-      assertEquals(
-          "W: expected (iBlocks, oBlocks, iSize, oSize) = (2, 2, 4, 5) but was (2, 3, 4, 5)",
-          blocks.getMessage());
-      assertThrows(
-          IllegalArgumentException.class,
-          () -> SparseBlockDot.apply(weights, out, fits, Epilogue.none().withBias(b)));
-      assertThrows(IllegalArgumentException.class, () -> SparseBlockDot.gradH(weights, h, fits));
-      assertThrows(
-          IllegalArgumentException.class,
-          () ->
-              SparseBlockDot.gradH(
-                  weights, out, fits, GradientOptions.overwrite(), out.reshape(1, 1, 5)));
-      assertThrows(
-          IllegalArgumentException.class, () -> SparseBlockGemv.applyInPlace(weights, h, fits, h));
-      assertThrows(
-          NullPointerException.class, () -> SparseBlockGemv.applyInPlace(null, h, fits, out));
-    }
-  }
 
   @Test
   void isClosedOnce() {

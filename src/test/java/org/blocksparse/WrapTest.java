@@ -14,7 +14,6 @@ import java.lang.ref.WeakReference;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
-import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
@@ -22,7 +21,6 @@ import org.blocksparse.internal.tensors.StoredBlocks;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.Epilogue;
 import org.blocksparse.products.SparseBlockDot;
-import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.FloatPointer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -164,50 +162,6 @@ final class WrapTest {
     }
   }
 
-  private static void refusesWeights(
-      String message, long address, long bytes, ElementType type, long... d) {
-    IllegalArgumentException refused =
-        assertThrows(
-            IllegalArgumentException.class,
-            () -> Weights.wrapAddress(address, bytes, "owner", type, d));
-    assertEquals(message, refused.getMessage());
-  }
-
-  @Test
-  void refusesWhatIsNoMemoryOfWeights() {
-    assumeTrue(Backend.isNative());
-    long before = FloatTensor.allocatedBytes();
-    ElementType half = ElementType.FLOAT16;
-    refusesWeights(
-        "address: expected a multiple of 2 that is not 0 but was 0", 0, 48, half, 1, 2, 3, 4);
-    refusesWeights(
-        "address: expected a multiple of 2 that is not 0 but was 65", 65, 48, half, 1, 2, 3, 4);
-    refusesWeights(
-        "bytes: expected 48 for (1, 2, 3, 4) of FLOAT16 but was 96", 64, 96, half, 1, 2, 3, 4);
-    refusesWeights(
-        "dims: expected (iBlocks, oBlocks, iSize, oSize) but was (3, 4)", 64, 24, half, 3, 4);
-    refusesWeights(
-        "dims: a dimension of (0, 0, 2147483648, 0) is too large", 64, 0, half, 0, 0, 1L << 31, 0);
-    for (ElementType type : List.of(ElementType.INT8, ElementType.Q8_0)) {
-      refusesWeights(
-          "type: expected FLOAT32, FLOAT16 or BFLOAT16 but was "
-              + type
-              + "; packAddress packs a copy",
-          64,
-          34,
-          type,
-          1,
-          1,
-          32,
-          1);
-    }
-    assertThrows(
-        NullPointerException.class, () -> Weights.wrapAddress(64, 48, null, half, 1, 2, 3, 4));
-    assertThrows(
-        NullPointerException.class, () -> Weights.wrapAddress(64, 48, this, null, 1, 2, 3));
-    assertTrue(FloatTensor.allocatedBytes() <= before);
-  }
-
   /** Adjacent ranges of one piece of memory do not overlap, whichever comes first. */
   @Test
   void anOutputMayBeginWhereAnInputEnds() {
@@ -225,30 +179,6 @@ final class WrapTest {
         assertArrayEquals(new float[] {21, 41, 61}, out.toArray());
         assertArrayEquals(new float[] {10, 20, 30}, h.toArray());
       }
-    }
-  }
-
-  @Test
-  void refusesWhatIsNoAddress() {
-    for (long address : new long[] {0, 4098, -1}) {
-      assertTrue(
-          assertThrows(
-                  IllegalArgumentException.class,
-                  () -> FloatTensor.wrapAddress(address, 4, this, 1))
-              .getMessage()
-              .startsWith("address: expected a multiple of 4 that is not 0 but was " + address));
-    }
-    assertThrows(NullPointerException.class, () -> FloatTensor.wrapAddress(4096, 4, null, 1));
-  }
-
-  @Test
-  void refusesAnAddressWithOtherBytes() {
-    for (long bytes : new long[] {0, 6, 23, 25, -24, 24 + (1L << 32)}) {
-      IllegalArgumentException refused =
-          assertThrows(
-              IllegalArgumentException.class,
-              () -> FloatTensor.wrapAddress(4096, bytes, this, 2, 3));
-      assertEquals("bytes: expected 24 for (2, 3) but was " + bytes, refused.getMessage());
     }
   }
 
@@ -301,25 +231,5 @@ final class WrapTest {
     for (int i = 0; i < memory.capacity(); i++) {
       assertEquals(0, memory.get(i), "byte " + i);
     }
-  }
-
-  @Test
-  void refusesFloatsThatAreNotAligned() {
-    assumeTrue(Backend.isNative());
-    ByteBuffer memory = bytes();
-    memory.position(1).limit(21);
-    ByteBuffer odd = memory.slice().order(ByteOrder.nativeOrder());
-    for (Supplier<FloatTensor> wrap :
-        List.<Supplier<FloatTensor>>of(
-            () -> FloatTensor.wrap(odd, 5), () -> FloatTensor.wrap(odd.asFloatBuffer(), 5))) {
-      assertEquals(
-          "buffer: expected an address that is a multiple of 4",
-          assertThrows(IllegalArgumentException.class, wrap::get).getMessage());
-    }
-    FloatPointer pointer = new FloatPointer(new BytePointer(odd)).limit(5);
-    assertEquals(
-        "pointer: expected an address that is a multiple of 4",
-        assertThrows(IllegalArgumentException.class, () -> FloatTensor.wrap(pointer, 5))
-            .getMessage());
   }
 }

@@ -4,7 +4,6 @@ package org.blocksparse.bag;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
@@ -199,20 +198,6 @@ final class EmbeddingBagTest {
       layer.step(rows, gradOut, Optimizer.sgd(0.25f));
       layer.step(rows, gradOut, Optimizer.adagrad(1));
       assertEquals(-3, layer.table().get(0, 0), 1e-6);
-    }
-  }
-
-  @Test
-  void whatIsClosed_isNotUsed() {
-    EmbeddingBag layer = EmbeddingBag.builder(3, 2).build();
-    try (SparseRows rows = SparseRows.of(List.of(new int[] {0}));
-        FloatTensor gradOut = FloatTensor.zeros(1, 2)) {
-      layer.step(rows, gradOut, Optimizer.adam(1));
-      layer.close();
-      layer.close();
-      assertThrows(IllegalStateException.class, () -> layer.apply(rows));
-      assertThrows(IllegalStateException.class, () -> layer.gradValues(rows, gradOut));
-      assertThrows(IllegalStateException.class, () -> layer.step(rows, gradOut, Optimizer.adam(1)));
     }
   }
 

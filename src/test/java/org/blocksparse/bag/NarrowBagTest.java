@@ -3,7 +3,6 @@ package org.blocksparse.bag;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
@@ -13,7 +12,6 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.Optimizer;
 import org.blocksparse.SparseRows;
 import org.blocksparse.bag.EmbeddingBag.Mode;
 import org.blocksparse.testing.BagOracle;
@@ -28,14 +26,11 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Bags with rows in fewer bits: they do all that a bag of the same floats does, except train. */
 @ExtendWith(Seeded.class)
 final class NarrowBagTest {
-  private static final String NARROW = "FLOAT16|BFLOAT16|INT8";
-
   /** A table, and the number of entries of each row of a batch. */
   @SuppressWarnings("ArrayRecordComponent")
   record Case(int vocabulary, int features, int... sizes) {
@@ -173,68 +168,6 @@ final class NarrowBagTest {
         }
         assertTrue(FloatTensor.allocatedBytes() <= start);
       }
-    }
-  }
-
-  private static void assertRefused(
-      Class<? extends RuntimeException> type, String message, Runnable call) {
-    assertEquals(message, assertThrows(type, call::run).getMessage());
-  }
-
-  @ParameterizedTest
-  @EnumSource(mode = EnumSource.Mode.MATCH_ALL, names = NARROW)
-  void refusesToTrain(ElementType type) {
-    long before = FloatTensor.allocatedBytes();
-    try (EmbeddingBag floats = bag(TABLE);
-        EmbeddingBag narrow = floats.withWeights(type);
-        SparseRows rows = SparseRows.of(List.of(new int[] {0, 2}));
-        FloatTensor gradOut = FloatTensor.zeros(1, 3)) {
-      assertRefused(
-          IllegalStateException.class,
-          "step: the weights of this layer are "
-              + type
-              + " and only read; train the layer of floats that it was made of, and make"
-              + " withWeights of it again",
-          () -> narrow.step(rows, gradOut, Optimizer.sgd(1)));
-      assertRefused(
-          IllegalStateException.class,
-          "table: the weights of this layer are "
-              + type
-              + " and only read; withWeights(FLOAT32) makes a layer of the floats they stand for",
-          narrow::table);
-      assertThrows(NullPointerException.class, () -> floats.withWeights(null));
-      ElementType other = type == ElementType.FLOAT16 ? ElementType.BFLOAT16 : ElementType.FLOAT16;
-      assertRefused(
-          IllegalStateException.class,
-          "type: the weights are "
-              + type
-              + " already; make "
-              + other
-              + " of those of FLOAT32, so that they are rounded once",
-          () -> narrow.withWeights(other));
-      narrow.close();
-      assertRefused(
-          IllegalStateException.class, "layer: the layer is closed", () -> narrow.apply(rows));
-      assertRefused(
-          IllegalStateException.class,
-          "layer: the layer is closed",
-          () -> narrow.withWeights(ElementType.FLOAT32));
-      floats.table().set(Float.NaN, 1, 2);
-      assertRefused(
-          IllegalArgumentException.class,
-          "table: element 5 is NaN, which " + type + " weights cannot be",
-          () -> floats.withWeights(type));
-    }
-    assertTrue(FloatTensor.allocatedBytes() <= before);
-  }
-
-  @Test
-  void whatIsTooLarge_isRefused() {
-    try (EmbeddingBag floats = bag(1, 2, 3, 4, 70_000, 6, 7, 8, 9)) {
-      assertRefused(
-          IllegalArgumentException.class,
-          "table: element 4 = 70000.0 is too large for FLOAT16",
-          () -> floats.withWeights(ElementType.FLOAT16));
     }
   }
 }

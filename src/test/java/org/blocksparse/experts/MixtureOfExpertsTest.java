@@ -3,7 +3,6 @@ package org.blocksparse.experts;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -15,11 +14,9 @@ import java.util.Map;
 import java.util.concurrent.ForkJoinPool;
 import java.util.stream.IntStream;
 import org.blocksparse.Activation;
-import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Shape;
-import org.blocksparse.Weights;
 import org.blocksparse.Workers;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
@@ -317,91 +314,5 @@ final class MixtureOfExpertsTest {
       long taken = FloatTensor.allocatedBytes() - before;
       assertTrue(taken < 20 << 20, () -> taken + " bytes");
     }
-  }
-
-  private static String refusal(Class<? extends Exception> type, Runnable call) {
-    return assertThrows(type, call::run).getMessage();
-  }
-
-  @Test
-  void saysWhatDoesNotFit() {
-    MixtureOfExperts routed = MixtureOfExperts.builder(3, 2, 4).build();
-    MixtureOfExperts gated = MixtureOfExperts.builder(3, 2, TopKGate.of(4, 2)).build();
-    try (routed;
-        gated;
-        FloatTensor x = FloatTensor.zeros(5, 3);
-        FloatTensor out = FloatTensor.zeros(5, 3);
-        FloatTensor other = FloatTensor.zeros(6, 3);
-        Routing routing = gated.route(other)) {
-      assertEquals(
-          "gate: this layer has none; give a routing to each call, or build it with a TopKGate",
-          refusal(IllegalStateException.class, () -> routed.apply(x, out)));
-      assertEquals(
-          "routing: expected one of 5 rows to 4 experts but was one of 6 rows to 4 experts",
-          refusal(IllegalArgumentException.class, () -> routed.apply(x, routing, out)));
-      assertEquals(
-          "x: expected (batch, inputs) = (5, 3) but was (5, 4)",
-          refusal(IllegalArgumentException.class, () -> gated.apply(FloatTensor.zeros(5, 4), out)));
-      assertEquals(
-          "out: expected (batch, outputs) = (5, 3) but was (6, 3)",
-          refusal(IllegalArgumentException.class, () -> gated.apply(x, other)));
-      assertEquals(
-          "out: shares memory with x; an output must not overlap an input",
-          refusal(IllegalArgumentException.class, () -> gated.apply(x, x)));
-      FloatTensor first = (FloatTensor) gated.parameters().get("W1");
-      assertEquals(
-          "out: shares memory with W1; an output must not overlap an input",
-          refusal(
-              IllegalArgumentException.class,
-              () -> gated.apply(FloatTensor.zeros(16, 3), first.reshape(16, 3))));
-      assertSame(gated.gate(), gated.gate());
-    }
-    assertEquals(
-        "layer: the layer is closed",
-        refusal(
-            IllegalStateException.class,
-            () -> gated.apply(FloatTensor.zeros(5, 3), FloatTensor.zeros(5, 3))));
-  }
-
-  @Test
-  void saysWhatIsWrongWithParameters() {
-    MixtureOfExpertsBuilder builder = MixtureOfExperts.builder(3, 2, 4);
-    FloatTensor W1 = FloatTensor.zeros(1, 4, 3, 4);
-    FloatTensor W2 = FloatTensor.zeros(4, 1, 2, 3);
-    Map<Map<String, FloatTensor>, String> cases = new LinkedHashMap<>();
-    cases.put(Map.of("W1", W1), "parameters: expected W2 (4, 1, 2, 3)");
-    cases.put(
-        Map.of("W1", W1, "W2", W1), "W2: expected the shape (4, 1, 2, 3) but was (1, 4, 3, 4)");
-    cases.put(
-        Map.of("W1", W1, "W2", W2, "W3", W2),
-        "parameters: \"W3\" is none of Wg, bg, W1, b1, W2, b2, W1.gate, W1.up, b1.gate, b1.up");
-    cases.put(
-        Map.of("W1", W1, "W2", W2, "bg", W2),
-        "parameters: bg belongs to a gate, which this layer was built without");
-    cases.put(
-        Map.of("W1", W1, "W2", W1.reshape(8, 6).reshape(48).reshape(4, 1, 4, 3)),
-        "W2: expected the shape (4, 1, 2, 3) but was (4, 1, 4, 3)");
-    cases.forEach(
-        (parameters, message) ->
-            assertEquals(
-                message, refusal(IllegalArgumentException.class, () -> builder.build(parameters))));
-    FloatTensor all = FloatTensor.zeros(1, 4, 3, 4);
-    assertEquals(
-        "W2: shares memory with W1",
-        refusal(
-            IllegalArgumentException.class,
-            () ->
-                MixtureOfExperts.builder(3, 4, 4)
-                    .activation(Activation.RELU)
-                    .outputs(3)
-                    .build(Map.of("W1", all, "W2", all.reshape(4, 1, 4, 3)))));
-    Weights narrow = Weights.of(FloatTensor.zeros(1, 1, 3, 4), ElementType.BFLOAT16);
-    assertEquals(
-        "Wg: expected a tensor of floats but was Weights(1, 1, 3, 4) of BFLOAT16",
-        refusal(
-            IllegalArgumentException.class,
-            () ->
-                MixtureOfExperts.builder(3, 2, TopKGate.of(4, 2))
-                    .build(Map.of("Wg", narrow, "W1", W1, "W2", W2))));
   }
 }

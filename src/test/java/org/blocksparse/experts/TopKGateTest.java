@@ -4,7 +4,6 @@ package org.blocksparse.experts;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
@@ -425,64 +424,5 @@ final class TopKGateTest {
       assertEquals(1, routing.experts().get(0, 0));
       assertEquals(0, routing.gates().get(0, 0));
     }
-  }
-
-  @Test
-  void whatIsWrongIsRefused() {
-    assertRefused("experts: expected at least 1 but was 0", () -> TopKGate.of(0, 1));
-    assertRefused("k: expected at least 1 but was 0", () -> TopKGate.of(4, 0));
-    assertRefused("k: expected at most experts = 4 but was 5", () -> TopKGate.of(4, 5));
-    TopKGate gate = TopKGate.of(4, 2);
-    assertRefused("capacity: expected at least 1 but was 0", () -> gate.withCapacity(0));
-    assertRefused(
-        "balancing: expected a finite number >= 0 but was NaN",
-        () -> gate.withBalancing(Float.NaN));
-    assertRefused(
-        "bias: expected one for each of 4 experts but was 3", () -> gate.withChoiceBias(1, 2, 3));
-    assertRefused(
-        "scales: expected finite numbers but [1] was NaN",
-        () -> gate.withScales(1, Float.NaN, 1, 1));
-    for (int[] groups : new int[][] {{3, 2}, {2, 3}, {4, 1}}) {
-      assertRefused(
-          "groups, used: expected a divisor of experts = 4, and at most so many groups, that have"
-              + " k = 2 experts, but was "
-              + groups[0]
-              + " and "
-              + groups[1],
-          () -> gate.withGroups(groups[0], groups[1]));
-    }
-    assertThrows(NullPointerException.class, () -> gate.withWorkers(null));
-    assertThrows(NullPointerException.class, () -> gate.route(null));
-    long before = FloatTensor.allocatedBytes();
-    try (FloatTensor logits = FloatTensor.zeros(3, 4);
-        FloatTensor wrong = FloatTensor.zeros(3, 5);
-        FloatTensor grads = FloatTensor.zeros(3, 2);
-        Routing routing = gate.route(logits)) {
-      assertRefused(
-          "logits: expected (batch, experts) = (3, 4) but was (3, 5)", () -> gate.route(wrong));
-      assertRefused(
-          "logits: expected (batch, experts) but was (12)", () -> gate.route(logits.reshape(12)));
-      assertRefused(
-          "gradGates: expected (batch, k) = (3, 2) but was (3, 4)",
-          () -> gate.gradient(routing, logits, wrong));
-      assertRefused(
-          "gradLogits: expected (batch, experts) = (3, 4) but was (3, 5)",
-          () -> gate.gradient(routing, grads, wrong));
-      assertRefused(
-          "routing: expected that of this gate",
-          () -> TopKGate.of(4, 2).gradient(routing, grads, logits));
-      assertRefused(
-          "gradLogits: shares memory with probabilities; an output must not overlap an input",
-          () -> gate.gradient(routing, grads, routing.probabilities()));
-      routing.close();
-      assertThrows(IllegalStateException.class, () -> gate.gradient(routing, grads, logits));
-      logits.close();
-      assertThrows(IllegalStateException.class, () -> gate.route(logits));
-    }
-    assertTrue(FloatTensor.allocatedBytes() <= before, "memory was kept");
-  }
-
-  private static void assertRefused(String message, Runnable call) {
-    assertEquals(message, assertThrows(IllegalArgumentException.class, call::run).getMessage());
   }
 }

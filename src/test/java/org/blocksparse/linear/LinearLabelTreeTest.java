@@ -502,17 +502,6 @@ final class LinearLabelTreeTest {
   }
 
   @Test
-  void groupsMustBeThoseOfAllFeatures() {
-    LinearLabelTreeBuilder builder = LinearLabelTree.builder(2, 2);
-    assertThrows(IllegalArgumentException.class, () -> builder.tfIdf(new byte[1], 1));
-    assertThrows(IllegalArgumentException.class, () -> builder.tfIdf(new byte[2]));
-    assertThrows(IllegalArgumentException.class, () -> builder.tfIdf(new byte[2], 0));
-    assertThrows(IllegalArgumentException.class, () -> builder.tfIdf(new byte[2], Float.NaN));
-    assertThrows(IllegalArgumentException.class, () -> builder.tfIdf(new byte[] {0, 1}, 1));
-    assertThrows(IllegalArgumentException.class, () -> builder.tfIdf(new byte[] {0, -1}, 1));
-  }
-
-  @Test
   void bitsDoNotDependOnWorkersOrKernels() throws IOException {
     ForkJoinPool pool = new ForkJoinPool(5);
     try (Data data = Data.of(400, 67, Seed.value());
@@ -876,74 +865,6 @@ final class LinearLabelTreeTest {
   }
 
   @Test
-  void wrongOptionsAreRefused() {
-    LinearLabelTreeBuilder builder = LinearLabelTree.builder(3, 5);
-    Class<IllegalArgumentException> type = IllegalArgumentException.class;
-    assertRefused(
-        type, "features: expected at least 1 but was 0", () -> LinearLabelTree.builder(0, 5));
-    assertRefused(
-        type, "outputs: expected at least 1 but was -1", () -> LinearLabelTree.builder(3, -1));
-    assertRefused(type, "clusterSize: expected at least 2 but was 1", () -> builder.clusterSize(1));
-    assertRefused(
-        type, "clusterSize: expected at most 256 but was 257", () -> builder.clusterSize(257));
-    assertRefused(type, "cost: expected a number > 0 but was 0.0", () -> builder.cost(0));
-    assertRefused(
-        type, "threshold: expected a number >= 0 but was -1.0", () -> builder.threshold(-1));
-    assertRefused(type, "labels: expected 5 names but was 1", () -> builder.labels(Labels.of("a")));
-  }
-
-  @Test
-  void wrongRowsAreRefused() {
-    LinearLabelTreeBuilder builder = LinearLabelTree.builder(3, 5);
-    try (SparseRows x = SparseRows.of(List.of(new int[] {0}, new int[] {2}));
-        SparseRows one = SparseRows.of(List.of(new int[] {0}));
-        SparseRows beyond = SparseRows.of(List.of(new int[] {0}, new int[] {5}));
-        SparseRows infinite =
-            SparseRows.of(List.of(new int[] {0}, new int[] {1}), List.of(nan(), nan()));
-        FloatTensor weights = FloatTensor.of(new float[] {1, -1}, 2);
-        LinearLabelTree tree = builder.train(x, x)) {
-      assertRefused(
-          IllegalArgumentException.class,
-          "targets: expected 2 rows, as x has, but was 1",
-          () -> builder.train(x, one));
-      assertRefused(
-          IndexOutOfBoundsException.class,
-          "targets: index 5 of row 1 is outside [0, outputs = 5)",
-          () -> builder.train(x, beyond));
-      assertRefused(
-          IndexOutOfBoundsException.class,
-          "x: index 5 of row 1 is outside [0, features = 3)",
-          () -> builder.train(beyond, x));
-      assertRefused(
-          IllegalArgumentException.class,
-          "x: value 0 of row 0 = NaN is not finite",
-          () -> builder.train(infinite, x));
-      assertRefused(
-          IllegalArgumentException.class,
-          "weights[1]: expected a finite number >= 0 but was -1.0",
-          () -> builder.train(x, x, weights));
-      assertRefused(
-          IndexOutOfBoundsException.class,
-          "x: index 5 of row 1 is outside [0, features = 3)",
-          () -> tree.topK(beyond, 1));
-      assertRefused(
-          IllegalArgumentException.class,
-          "k: expected at least 1 but was 0",
-          () -> tree.topK(x, 0));
-      assertRefused(
-          IllegalArgumentException.class,
-          "probability: expected a number in (0, 1] but was 1.5",
-          () -> tree.atLeast(x, 1.5));
-      Filter filter = Filter.only(1).withRenormalization();
-      assertThrows(IllegalArgumentException.class, () -> tree.topK(x, 1, filter));
-      assertThrows(IndexOutOfBoundsException.class, () -> tree.topK(x, 1, Filter.without(5)));
-      tree.close();
-      assertRefused(
-          IllegalStateException.class, "layer: the layer is closed", () -> tree.topK(x, 1));
-    }
-  }
-
-  @Test
   void metadataAndNamesAreKeptByFiles() throws IOException {
     Path file = folder.resolve("tree");
     try (Data data = Data.of(100, 13, Seed.value());
@@ -1122,38 +1043,6 @@ final class LinearLabelTreeTest {
         assertEquals("b", unnamed.labels().name(1));
         assertEquals("c", named.labels().name(2));
       }
-    }
-  }
-
-  @Test
-  void wrongExtensionsAreRefused() {
-    try (SparseRows x = SparseRows.of(List.of(new int[] {0}, new int[] {2}));
-        SparseRows one = SparseRows.of(List.of(new int[] {0}));
-        SparseRows small = SparseRows.of(List.of(new int[] {0}));
-        SparseRows infinite = SparseRows.of(List.of(new int[] {0}), List.of(nan()));
-        LinearLabelTree tree = LinearLabelTree.builder(3, 5).train(x, x)) {
-      LinearLabelTreeBuilder builder = LinearLabelTree.builder(3, 6);
-      assertRefused(
-          IllegalArgumentException.class,
-          "tree: expected at most 2 features but was 3",
-          () -> LinearLabelTree.builder(2, 6).extend(tree, small, small));
-      assertRefused(
-          IllegalArgumentException.class,
-          "tree: expected at most 4 outputs but was 5",
-          () -> LinearLabelTree.builder(3, 4).extend(tree, x, x));
-      assertRefused(
-          IllegalArgumentException.class,
-          "targets: expected 2 rows, as x has, but was 1",
-          () -> builder.extend(tree, x, one));
-      assertRefused(
-          IllegalArgumentException.class,
-          "x: value 0 of row 0 = NaN is not finite",
-          () -> builder.extend(tree, infinite, one));
-      tree.close();
-      assertRefused(
-          IllegalStateException.class,
-          "layer: the layer is closed",
-          () -> builder.extend(tree, x, x));
     }
   }
 

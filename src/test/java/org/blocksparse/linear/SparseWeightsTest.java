@@ -252,19 +252,6 @@ final class SparseWeightsTest {
     }
   }
 
-  @Test
-  void wrongRowsHaveNoSimilarities() {
-    try (SparseRows none = SparseRows.of(List.of());
-        SparseRows rows = SparseRows.of(List.of(new int[] {3}));
-        SparseRows infinite =
-            SparseRows.of(List.of(new int[] {0}), List.of(new float[] {Float.POSITIVE_INFINITY}))) {
-      assertThrows(IllegalArgumentException.class, () -> SparseWeights.ofRows(none, 1));
-      assertThrows(IllegalArgumentException.class, () -> SparseWeights.ofRows(rows, 0));
-      assertThrows(IndexOutOfBoundsException.class, () -> SparseWeights.ofRows(rows, 3));
-      assertThrows(IllegalArgumentException.class, () -> SparseWeights.ofRows(infinite, 1));
-    }
-  }
-
   @ParameterizedTest
   @MethodSource("kernels")
   void scoresOfAnySizeAreRoundedOnce(KernelsUnderTest kernels) {
@@ -489,42 +476,6 @@ final class SparseWeightsTest {
           assertEquals("weights: the mapped file is damaged", e.getMessage());
         }
       }
-    }
-  }
-
-  @Test
-  void wrongArgumentsAreRefused() {
-    try (SparseRows weights = SparseRows.of(List.of(new int[] {0, 3}));
-        SparseRows none = SparseRows.of(List.<int[]>of());
-        SparseRows wrong = SparseRows.of(new int[] {0, 1}, new int[1], new float[] {Float.NaN});
-        SparseRows x = SparseRows.of(List.of(new int[] {1}));
-        SparseWeights sparse = SparseWeights.of(weights, 4)) {
-      assertThrows(IndexOutOfBoundsException.class, () -> SparseWeights.of(weights, 3));
-      assertThrows(IllegalArgumentException.class, () -> SparseWeights.of(weights, 0));
-      assertThrows(IllegalArgumentException.class, () -> SparseWeights.of(none, 4));
-      assertThrows(IllegalArgumentException.class, () -> SparseWeights.of(wrong, 4));
-      assertThrows(IndexOutOfBoundsException.class, () -> sparse.topK(x, 1));
-      assertThrows(IllegalArgumentException.class, () -> sparse.topK(none, 0));
-      assertThrows(IllegalArgumentException.class, () -> sparse.atLeast(none, Float.NaN));
-      assertEquals(
-          "type: expected FLOAT32, FLOAT16 or BFLOAT16 but was INT8",
-          assertThrows(IllegalArgumentException.class, () -> sparse.withWeights(ElementType.INT8))
-              .getMessage());
-      try (SparseWeights rounded = sparse.withWeights(ElementType.FLOAT16)) {
-        assertEquals(
-            "type: the weights are FLOAT16 already; make BFLOAT16 of those of FLOAT32, so that they"
-                + " are rounded once",
-            assertThrows(
-                    IllegalStateException.class, () -> rounded.withWeights(ElementType.BFLOAT16))
-                .getMessage());
-      }
-      assertThrows(
-          IllegalArgumentException.class,
-          () -> sparse.topK(none, 1, Filter.without(0).withRenormalization()));
-      sparse.close();
-      assertEquals(
-          "weights: the weights are closed",
-          assertThrows(IllegalStateException.class, () -> sparse.topK(none, 1)).getMessage());
     }
   }
 }

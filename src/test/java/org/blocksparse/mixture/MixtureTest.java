@@ -635,36 +635,6 @@ final class MixtureTest {
     }
   }
 
-  /** A NaN is rejected even if no other scorer has a score for its answer. */
-  @Test
-  void fitRefusesNaN() {
-    try (SparseRows nan = SparseRows.of(List.of(new int[] {0}), List.of(new float[] {Float.NaN}));
-        SparseRows x = SparseRows.of(List.of(new int[] {1}));
-        SparseWeights one = two(new int[] {0}, new int[] {1}, 1)) {
-      Mixture mixture = Mixture.builder().weights("a", one).weights("b", one).build();
-      assertThrows(IllegalArgumentException.class, () -> mixture.fit(List.of(nan, x), x));
-    }
-  }
-
-  @Test
-  void wrongCalibrationsAreRefused() {
-    float[] one = {1};
-    for (float[] numbers :
-        new float[][] {{}, {1, 1}, {2, 1}, {Float.NaN}, {2e6f}, {0, Float.NaN}, new float[1001]}) {
-      assertThrows(
-          IllegalArgumentException.class,
-          () -> ScoreCalibration.of(numbers, new float[numbers.length]));
-    }
-    assertThrows(
-        IllegalArgumentException.class,
-        () -> ScoreCalibration.of(new float[] {0, 1}, new float[] {1, 0}));
-    assertThrows(IllegalArgumentException.class, () -> ScoreCalibration.of(one, new float[2]));
-    ScoreCalibration calibration = ScoreCalibration.of(one, one);
-    for (double wrong : new double[] {0, 1001, Double.NaN}) {
-      assertThrows(IllegalArgumentException.class, () -> calibration.withTopTwo(wrong, 0, 0, 0));
-    }
-  }
-
   /** Examples with integer features, so that all sums are exact, and with up to 3 outputs each. */
   private record Examples(int[][] features, int[][] outputsOf) {
     static Examples random(int count, int outputs, SplittableRandom random) {
@@ -841,15 +811,8 @@ final class MixtureTest {
     MixtureBuilder builder = Mixture.builder();
     Examples.random(9, 4, random).addTo(builder, "a", 4, 3, Workers.common());
     Examples.random(8, 4, random).addTo(builder, "b", 4, 3, Workers.common());
-    try (Mixture mixture = builder.build();
-        SparseRows rows = SparseRows.of(List.of(new int[] {0}));
-        SparseWeights one = SparseWeights.ofRows(rows, 1)) {
+    try (Mixture mixture = builder.build()) {
       mixture.save(file);
-      SparseWeights ofNine = mixture.scorer("a", NearestExamples.class).outputs();
-      for (int k : new int[] {0, 1_000_001}) {
-        assertThrows(IllegalArgumentException.class, () -> new NearestExamples(one, one, k));
-      }
-      assertThrows(IllegalArgumentException.class, () -> new NearestExamples(one, ofNine, 1));
     }
     String text = new String(Files.readAllBytes(file), StandardCharsets.ISO_8859_1);
     for (String[] change :
@@ -1453,37 +1416,6 @@ final class MixtureTest {
   private FileFormatException refused(byte[] bytes) throws IOException {
     Path file = Files.write(folder.resolve("changed"), bytes);
     return assertThrows(FileFormatException.class, () -> Mixture.load(file));
-  }
-
-  @Test
-  void wrongArgumentsAreRefused() {
-    try (Scorers all = new Scorers(31, false, Workers.common(), new SplittableRandom(2));
-        SparseRows few = SparseRows.of(List.of(new int[0]));
-        SparseWeights more = Scorers.weights(40, new SplittableRandom(1), Workers.common())) {
-      MixtureBuilder builder = Mixture.builder().layer("a", all.bag, all.layer);
-      assertThrows(IllegalArgumentException.class, () -> builder.layer("a", all.bag, all.layer));
-      assertThrows(IllegalArgumentException.class, () -> builder.weights("a", all.one));
-      assertThrows(IllegalArgumentException.class, () -> builder.weights("a b", all.one));
-      assertThrows(IllegalArgumentException.class, () -> Mixture.builder().build());
-      assertThrows(
-          IllegalArgumentException.class,
-          () -> Mixture.builder().tree("t", all.tree).weights("more", more).build());
-      Mixture mixture = builder.weights("one", all.one).build();
-      assertThrows(IllegalArgumentException.class, () -> mixture.topK(List.of(), 1));
-      assertThrows(IllegalArgumentException.class, () -> mixture.topK(List.of(all.x, few), 1));
-      assertThrows(IllegalArgumentException.class, () -> mixture.topK(List.of(all.x), 0));
-      assertThrows(IllegalArgumentException.class, () -> mixture.withWeights(1));
-      assertThrows(IllegalArgumentException.class, () -> mixture.withWeights(0, 0));
-      assertThrows(IllegalArgumentException.class, () -> mixture.withWeights(-1, 1));
-      assertThrows(IllegalArgumentException.class, () -> mixture.withWeights(Float.NaN, 1));
-      assertThrows(
-          IllegalArgumentException.class,
-          () -> mixture.topK(List.of(all.x), 1, Filter.without(1).withRenormalization()));
-      assertThrows(IndexOutOfBoundsException.class, () -> mixture.explain(List.of(few), 31));
-      assertThrows(IllegalArgumentException.class, () -> mixture.explain(List.of(all.x), 3));
-      all.one.close();
-      assertThrows(IllegalStateException.class, () -> mixture.topK(List.of(all.x), 1));
-    }
   }
 
   @Test

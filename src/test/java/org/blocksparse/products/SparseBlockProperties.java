@@ -2,13 +2,9 @@
 package org.blocksparse.products;
 
 import static org.blocksparse.testing.Bounded.checkNew;
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertThrows;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
-import java.util.Locale;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.Combinators;
@@ -146,89 +142,6 @@ final class SparseBlockProperties {
       expected.W2().assertHolds("gradW2", actual.W2());
       expected.b2().assertHolds("gradB2", actual.b2());
       memory.check();
-    }
-  }
-
-  /** One dimension of the operands is invalid: an exception is thrown, and nothing is written. */
-  @Property
-  void wrongShapesAreRefused(
-      @ForAll("sizes") Sizes s,
-      @ForAll @IntRange(max = 3) int operand,
-      @ForAll @IntRange(max = 3) int axis,
-      @ForAll @IntRange(min = -3, max = 3) int change,
-      @ForAll long seed) {
-    long[][] shapes = {s.W(), s.h(), s.b(), s.o()};
-    int wrongAxis = axis % shapes[operand].length;
-    shapes[operand][wrongAxis] += change;
-    if (change == 0 || shapes[operand][wrongAxis] < 0) {
-      return;
-    }
-    Data data = new Data(seed);
-    BlockProblem p = data.blocks(s, Numbers.SMALL_INTEGERS);
-    try (IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
-        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
-        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks());
-        FloatTensor W = FloatTensor.zeros(shapes[0]);
-        FloatTensor h = FloatTensor.zeros(shapes[1]);
-        FloatTensor b = FloatTensor.zeros(shapes[2]);
-        FloatTensor out = FloatTensor.zeros(shapes[3])) {
-      out.fill(7);
-      IllegalArgumentException e =
-          assertThrows(
-              IllegalArgumentException.class,
-              () -> SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b), out));
-      assertTrue(e.getMessage().contains(": expected ("), e.getMessage());
-      for (float value : out.toArray()) {
-        assertEquals(7, value, "out was written");
-      }
-    }
-  }
-
-  /** Returns the distances of indices outside the range: often one or two, sometimes large. */
-  @Provide
-  Arbitrary<Integer> distances() {
-    return Arbitraries.oneOf(
-        Arbitraries.integers().between(0, 2), Arbitraries.integers().between(0, 1 << 30));
-  }
-
-  @Property
-  void wrongIndicesAreRefused(
-      @ForAll("sizes") Sizes s,
-      @ForAll boolean input,
-      @ForAll boolean negative,
-      @ForAll("distances") int distance,
-      @ForAll long seed) {
-    int bound = input ? s.iBlocks() : s.oBlocks();
-    int window = input ? s.iWin() : s.oWin();
-    int index = negative ? -1 - distance : bound + distance;
-    if (s.batch() * window == 0) {
-      return;
-    }
-    Data data = new Data(seed);
-    BlockProblem p = data.blocks(s, Numbers.SMALL_INTEGERS);
-    int at = data.below(s.batch() * window);
-    (input ? p.inputIdx() : p.outputIdx())[at] = index;
-    try (IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
-        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
-        FloatTensor W = FloatTensor.of(p.W(), s.W());
-        FloatTensor h = FloatTensor.of(p.h(), s.h());
-        FloatTensor o = FloatTensor.of(p.o(), s.o())) {
-      IndexOutOfBoundsException e =
-          assertThrows(
-              IndexOutOfBoundsException.class,
-              () -> SparseBlockGemv.apply(o, W, h, inputIdx, outputIdx));
-      assertEquals(
-          String.format(
-              Locale.ROOT,
-              "%s[%d, %d] = %d is outside [0, %s = %d)",
-              input ? "inputIdx" : "outputIdx",
-              at / window,
-              at % window,
-              index,
-              input ? "iBlocks" : "oBlocks",
-              bound),
-          e.getMessage());
-      assertArrayEquals(p.o(), o.toArray(), "o was written");
     }
   }
 }

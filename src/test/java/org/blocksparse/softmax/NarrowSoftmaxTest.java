@@ -23,15 +23,12 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Optimizer;
 import org.blocksparse.Workers;
-import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.io.LoadOptions;
-import org.blocksparse.io.SaveOptions;
 import org.blocksparse.ranking.Ranking;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.SafeTensorsOracle;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -177,69 +174,6 @@ final class NarrowSoftmaxTest {
       assertEquals(wide - 2 * weights, (double) bytes.get(ElementType.FLOAT16), 8.0);
       assertEquals(wide - 2 * weights, (double) bytes.get(ElementType.BFLOAT16), 8.0);
       assertEquals(wide - 3 * weights + 4 * columns, (double) bytes.get(ElementType.INT8), 8.0);
-    }
-  }
-
-  @ParameterizedTest
-  @EnumSource(mode = EnumSource.Mode.MATCH_ALL, names = NARROW)
-  void refusesToTrain(ElementType type) {
-    long before = FloatTensor.allocatedBytes();
-    try (HierarchicalSoftmax floats = layer(Workers.callingThread());
-        HierarchicalSoftmax narrow = floats.withWeights(type);
-        FloatTensor x = x(2);
-        IntTensor targets = targets(2)) {
-      IllegalStateException e =
-          assertThrows(
-              IllegalStateException.class, () -> narrow.step(x, targets, Optimizer.sgd(1)));
-      assertEquals(
-          "step: the weights of this layer are "
-              + type
-              + " and only read; train the layer of floats that it was made of, and make"
-              + " withWeights of it again",
-          e.getMessage());
-      assertTrue(
-          assertThrows(IllegalStateException.class, narrow::W2).getMessage().startsWith("W2: "));
-      assertThrows(IllegalStateException.class, narrow::W1);
-      assertTrue(
-          assertThrows(IllegalStateException.class, () -> narrow.addOutputs(1))
-              .getMessage()
-              .startsWith("growth: the weights of this layer are " + type));
-      assertThrows(IllegalStateException.class, () -> narrow.retire(3));
-      assertTrue(
-          assertThrows(
-                  IllegalStateException.class,
-                  () -> LayerPart.of(narrow, 0, Workers.callingThread()))
-              .getMessage()
-              .startsWith("part: the weights of this layer are " + type));
-      assertThrows(NullPointerException.class, () -> floats.withWeights(null));
-      assertThrows(
-          IllegalArgumentException.class,
-          () -> narrow.save(file(), SaveOptions.defaults().withOptimizerState()));
-      if (type != ElementType.INT8) {
-        assertThrows(IllegalStateException.class, () -> narrow.withWeights(ElementType.INT8));
-      }
-      floats.W2().set(Float.POSITIVE_INFINITY, 1, 2, 3);
-      assertThrows(IllegalArgumentException.class, () -> floats.withWeights(type));
-      assertFalse(Files.exists(file()));
-    }
-    assertTrue(FloatTensor.allocatedBytes() <= before);
-  }
-
-  @ParameterizedTest
-  @EnumSource(
-      mode = EnumSource.Mode.MATCH_NONE,
-      names = {"FLOAT.*", "BFLOAT.*", "INT8"})
-  void refusesPackedTypes(ElementType type) {
-    String expected =
-        "expected FLOAT32, FLOAT16, BFLOAT16 or INT8 for a softmax, a label tree or a bag but was "
-            + type;
-    try (HierarchicalSoftmax floats = layer(Workers.callingThread());
-        EmbeddingBag bag = EmbeddingBag.builder(3, FEATURES).build()) {
-      for (Executable call :
-          List.<Executable>of(() -> floats.withWeights(type), () -> bag.withWeights(type))) {
-        String message = assertThrows(IllegalArgumentException.class, call).getMessage();
-        assertTrue(message.contains(": " + expected + ", which is packed"), message);
-      }
     }
   }
 

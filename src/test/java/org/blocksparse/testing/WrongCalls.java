@@ -3,17 +3,22 @@ package org.blocksparse.testing;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.IntBuffer;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.IntStream;
 import org.blocksparse.Backend;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.SparseRows;
+import org.blocksparse.io.LoadOptions;
+import org.blocksparse.io.TensorFile;
 
 /**
  * The objects of one section of a table of wrong arguments, and its calls. {@code
@@ -22,6 +27,9 @@ import org.blocksparse.SparseRows;
 public abstract class WrongCalls implements AutoCloseable {
   protected static final float NaN = Float.NaN;
   protected static final float Infinity = Float.POSITIVE_INFINITY;
+
+  /** The folder of the test, which messages call FOLDER. */
+  public static Path folder;
 
   private final List<AutoCloseable> things = new ArrayList<>();
   private final List<ByteBuffer> memory = new ArrayList<>();
@@ -63,6 +71,15 @@ public abstract class WrongCalls implements AutoCloseable {
         .order(ByteOrder.nativeOrder())
         .asIntBuffer()
         .put(0, values);
+  }
+
+  /** Returns a tensor of zeros that is mapped read-only from FOLDER/mapped. */
+  protected FloatTensor mapped(long... shape) throws IOException {
+    Path file = folder.resolve("mapped");
+    try (FloatTensor zeros = FloatTensor.zeros(shape)) {
+      TensorFile.save(file, Map.of("t", zeros));
+    }
+    return keep(keep(TensorFile.open(file, LoadOptions.mapped())).floats("t"));
   }
 
   /** Returns another tensor over part of a tensor's memory. */

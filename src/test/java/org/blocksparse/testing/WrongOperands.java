@@ -14,7 +14,8 @@ import org.blocksparse.Shape;
 /**
  * The rows of a table of wrong arguments for an operation on blocks: each operand is made null,
  * closed, a view of something closed, of another rank, larger and smaller in each dimension; each
- * index is made too small and too large; each output overlaps each input by one element.
+ * index is made too small and too large; each output is read-only, and overlaps each input by one
+ * element.
  */
 public final class WrongOperands {
   private static final Map<String, Integer> SIZES =
@@ -157,6 +158,9 @@ public final class WrongOperands {
       if (operand.type.equals("IntTensor")) {
         addIndices(operand);
       }
+      if (operand.isOutput()) {
+        addReadOnly(operand);
+      }
       if (operand.isOutput() && Backend.isNative()) {
         addOverlaps(operand);
       }
@@ -259,6 +263,14 @@ public final class WrongOperands {
         }
       }
     }
+  }
+
+  private void addReadOnly(Operand output) {
+    add(
+        "%s = mapped(%s); ".formatted(output.name, text(output.shape())),
+        "STATE %s: %s is mapped read-only from FOLDER/mapped; to change it, load the file with"
+                .formatted(output.name, Shape.of(output.shape()))
+            + " LoadOptions.copyOnWrite() or copied()");
   }
 
   /** Lets the output begin with the last element of each input. */
