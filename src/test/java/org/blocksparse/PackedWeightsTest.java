@@ -14,13 +14,10 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ForkJoinPool;
 import java.util.stream.Stream;
-import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.Epilogue;
 import org.blocksparse.products.SparseBlockDot;
 import org.blocksparse.products.SparseBlockGemv;
-import org.blocksparse.softmax.HierarchicalSoftmax;
-import org.blocksparse.softmax.LabelTree;
 import org.blocksparse.testing.BlockProblem;
 import org.blocksparse.testing.BlockProblem.Sizes;
 import org.blocksparse.testing.Bounded;
@@ -273,34 +270,6 @@ final class PackedWeightsTest {
 
   // -------------------------------------------------------------------------------- what they are
 
-  /** A number of INT8 is a multiple of the scale of its output, in blocks of any size. */
-  @Test
-  void int8HasAScaleForEachOutput(Data data) {
-    float[] values = data.floats(Numbers.GAUSSIAN, 2 * 3 * 67 * 35);
-    try (FloatTensor floats = FloatTensor.of(values, 2, 3, 67, 35);
-        Weights packed = Weights.of(floats, ElementType.INT8);
-        FloatTensor actual = packed.widened()) {
-      float[] expected = new float[values.length];
-      for (int block = 0; block < 6; block++) {
-        for (int q = 0; q < 35; q++) {
-          float largest = 0;
-          for (int p = 0; p < 67; p++) {
-            largest = Math.max(largest, Math.abs(values[(block * 67 + p) * 35 + q]));
-          }
-          for (int p = 0; p < 67; p++) {
-            int at = (block * 67 + p) * 35 + q;
-            float scale = largest / 127;
-            expected[at] = (int) Math.rint(values[at] / (double) scale) * scale;
-          }
-        }
-      }
-      assertArrayEquals(expected, actual.toArray());
-      assertEquals(ElementType.INT8, packed.type());
-      assertEquals("Weights(2, 3, 67, 35) of INT8", packed.toString());
-      assertEquals(6 * (3 * 3 * 512 + 4 * 35), packed.bytes());
-    }
-  }
-
   /** Returns the 32 weights of one output after packing. */
   private static float[] ofOneOutput(ElementType type, float... values) {
     try (FloatTensor floats = FloatTensor.of(values, 1, 1, values.length, 1);
@@ -536,19 +505,5 @@ final class PackedWeightsTest {
 
   private static void assertRefused(String message, Executable call) {
     assertEquals(message, assertThrows(IllegalArgumentException.class, call).getMessage());
-  }
-
-  @Test
-  void layersAreNotPacked() {
-    String refused =
-        "type: expected FLOAT32, FLOAT16, BFLOAT16 or INT8 for a softmax, a label tree or a bag"
-            + " but was MXFP4, which is packed for products of SparseBlockDot and MixtureOfExperts";
-    try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(3, 5).build();
-        LabelTree tree = LabelTree.builder(3, 5).build();
-        EmbeddingBag bag = EmbeddingBag.builder(5, 4).build()) {
-      assertRefused(refused, () -> layer.withWeights(ElementType.MXFP4));
-      assertRefused(refused, () -> tree.withWeights(ElementType.MXFP4));
-      assertRefused(refused, () -> bag.withWeights(ElementType.MXFP4));
-    }
   }
 }

@@ -23,7 +23,6 @@ import org.blocksparse.testing.Guarded;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.Oracle;
 import org.blocksparse.testing.Seeded;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -42,6 +41,16 @@ final class WeightsTest {
           new Sizes(65, 1, 1, 7, 9, 1, 1),
           new Sizes(193, 1, 1, 50, 70, 1, 1),
           new Sizes(40, 4, 3, 16, 16, 4, 3),
+          // Few and many rows of a block that repeats, cut by rows or not, in pieces that differ
+          // between types.
+          new Sizes(40, 3, 2, 64, 17, 5, 2),
+          new Sizes(1, 2, 1, 95, 3, 3, 1),
+          new Sizes(1, 1, 2, 96, 16, 2, 2),
+          new Sizes(2, 3, 2, 300, 13, 4, 2),
+          new Sizes(16, 2, 3, 131, 31, 3, 1),
+          new Sizes(16, 1, 1, 700, 70, 2, 1),
+          new Sizes(40, 3, 2, 513, 17, 5, 2),
+          new Sizes(150, 2, 2, 290, 33, 3, 1),
           new Sizes(0, 3, 2, 4, 5, 2, 2),
           new Sizes(3, 4, 4, 4, 5, 0, 2),
           new Sizes(3, 4, 4, 0, 5, 2, 2),
@@ -90,83 +99,6 @@ final class WeightsTest {
       FloatTensor before = memory.of("before", p.o(), s.o());
       SparseBlockGemv.applyInPlace(W, h, plan, o);
       check(Oracle.gemv(p), SparseBlockGemv.apply(before, widened, h, plan), o);
-    }
-  }
-
-  /**
-   * Few and many rows of a block, which is cut by rows or not, in pieces that differ between types.
-   */
-  private static final List<Sizes> REPEATING =
-      List.of(
-          new Sizes(40, 3, 2, 64, 17, 5, 2),
-          new Sizes(1, 2, 1, 95, 3, 3, 1),
-          new Sizes(1, 1, 2, 96, 16, 2, 2),
-          new Sizes(2, 3, 2, 300, 13, 4, 2),
-          new Sizes(16, 2, 3, 131, 31, 2, 1),
-          new Sizes(16, 1, 1, 700, 70, 2, 1),
-          new Sizes(40, 3, 2, 513, 17, 5, 2),
-          new Sizes(150, 2, 2, 290, 33, 3, 1));
-
-  static Stream<Arguments> repeatingCases() {
-    return WeightsContractTest.cases(REPEATING);
-  }
-
-  /** A sample may select a block more than once, on either side. */
-  @ParameterizedTest(name = "{0} {1} {2}")
-  @MethodSource("repeatingCases")
-  void repeatedBlocksHaveTheBitsOfTheWidenedWeights(
-      KernelsUnderTest kernels, ElementType type, Sizes s, Data data) {
-    BlockProblem p = data.blocks(s, Numbers.GAUSSIAN);
-    int[] repeating = p.inputIdx().clone();
-    for (int i = 1; i < repeating.length; i++) {
-      repeating[i] = data.below(2) == 0 ? repeating[i] : repeating[i - 1];
-    }
-    try (FloatTensor floats = FloatTensor.of(p.W(), s.W());
-        Weights W = Weights.of(floats, type);
-        FloatTensor widened = W.widened();
-        IntTensor inputIdx = IntTensor.of(repeating, s.inputIdx());
-        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
-        FloatTensor h = FloatTensor.of(p.h(), s.h());
-        FloatTensor gradOut = FloatTensor.of(p.gradOut(), s.o());
-        BlockPlan plan =
-            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
-                .withWorkers(kernels.workers())
-                .withInputBits(32);
-        FloatTensor wideOut = SparseBlockDot.apply(widened, h, plan, Epilogue.none());
-        FloatTensor out = SparseBlockDot.apply(W, h, plan, Epilogue.none());
-        FloatTensor wideGradH = SparseBlockDot.gradH(widened, gradOut, plan);
-        FloatTensor gradH = SparseBlockDot.gradH(W, gradOut, plan)) {
-      assertArrayEquals(wideOut.toArray(), out.toArray(), "output");
-      assertArrayEquals(wideGradH.toArray(), gradH.toArray(), "gradient");
-    }
-  }
-
-  @Tag("xcheck")
-  @ParameterizedTest
-  @EnumSource(names = {"FLOAT32", "FLOAT16", "BFLOAT16"})
-  void takeRaggedPlans(ElementType type, Data data) {
-    try (FloatTensor floats =
-            FloatTensor.of(data.floats(Numbers.SMALL_INTEGERS, 2 * 3 * 4 * 5), 2, 3, 4, 5);
-        Weights W = Weights.of(floats, type);
-        FloatTensor widened = W.widened();
-        SparseRows inputs = SparseRows.of(List.of(new int[] {0, 1}, new int[0], new int[] {1}));
-        SparseRows outputs =
-            SparseRows.of(List.of(new int[] {2}, new int[] {0, 1, 2}, new int[] {1, 0}));
-        BlockPlan plan = BlockPlan.of(inputs, outputs, 2, 3);
-        FloatTensor h = FloatTensor.of(data.floats(Numbers.SMALL_INTEGERS, 3 * 4), 3, 4);
-        FloatTensor b = FloatTensor.of(data.floats(Numbers.SMALL_INTEGERS, 3 * 5), 3, 5);
-        FloatTensor gradOut = FloatTensor.of(data.floats(Numbers.SMALL_INTEGERS, 6 * 5), 6, 5);
-        FloatTensor out = SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b));
-        FloatTensor wideOut = SparseBlockDot.apply(widened, h, plan, Epilogue.none().withBias(b));
-        FloatTensor gradH = SparseBlockDot.gradH(W, gradOut, plan);
-        FloatTensor wideGradH = SparseBlockDot.gradH(widened, gradOut, plan);
-        FloatTensor sum = FloatTensor.zeros(6, 5);
-        FloatTensor wideSum = FloatTensor.zeros(6, 5)) {
-      SparseBlockGemv.applyInPlace(W, h, plan, sum);
-      SparseBlockGemv.applyInPlace(widened, h, plan, wideSum);
-      assertArrayEquals(wideOut.toArray(), out.toArray(), 1e-4f);
-      assertArrayEquals(wideGradH.toArray(), gradH.toArray(), 1e-4f);
-      assertArrayEquals(wideSum.toArray(), sum.toArray(), 1e-4f);
     }
   }
 

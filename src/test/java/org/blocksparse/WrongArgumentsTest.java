@@ -11,7 +11,9 @@ import java.io.StringWriter;
 import java.net.URISyntaxException;
 import java.net.URL;
 import java.net.URLClassLoader;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -33,8 +35,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Calls that the public API rejects: the exception, its whole message, and that no operand was
- * written and no memory was kept. The tables are the files in {@code wrong-arguments}:
+ * Calls that the public API rejects: the exception, its whole message, and that no operand and no
+ * file was written, and no memory was kept. The tables are the files in {@code wrong-arguments}:
  *
  * <ul>
  *   <li>{@code ## title} begins a section, the Java members of its {@link WrongCalls} follow,
@@ -50,7 +52,9 @@ import org.junit.jupiter.params.provider.MethodSource;
 final class WrongArgumentsTest {
   private static final String IMPORTS =
       """
+      import java.io.IOException;
       import java.nio.*;
+      import java.nio.file.*;
       import java.util.*;
       import java.util.function.*;
       import java.util.stream.*;
@@ -73,6 +77,10 @@ final class WrongArgumentsTest {
       Map.of(
           "ARITHMETIC", ArithmeticException.class,
           "ARGUMENT", IllegalArgumentException.class,
+          "FORMAT", FileFormatException.class,
+          "MISSING", NoSuchFileException.class,
+          "SYSTEM", FileSystemException.class,
+          "UNSUPPORTED", UnsupportedOperationException.class,
           "BOUNDS", IndexOutOfBoundsException.class,
           "NULL", NullPointerException.class,
           "STATE", IllegalStateException.class);
@@ -220,7 +228,7 @@ final class WrongArgumentsTest {
     loader =
         new URLClassLoader(
             new URL[] {folder.toUri().toURL()}, WrongArgumentsTest.class.getClassLoader());
-    WrongCalls.folder = folder;
+    WrongCalls.folder = Files.createDirectory(folder.resolve("files"));
     takeScratch();
     return tables.rows.stream();
   }
@@ -275,7 +283,8 @@ final class WrongArgumentsTest {
     try (WrongCalls calls =
         (WrongCalls) loader.loadClass(row.section()).getDeclaredConstructor().newInstance()) {
       Throwable thrown = assertThrows(Throwable.class, () -> calls.call(row.number()));
-      String message = String.valueOf(thrown.getMessage()).replace(folder.toString(), "FOLDER");
+      String message =
+          String.valueOf(thrown.getMessage()).replace(WrongCalls.folder.toString(), "FOLDER");
       assertEquals(
           TYPES.get(row.type()) + ": " + row.message(), thrown.getClass() + ": " + message);
       calls.assertUnwritten();

@@ -198,26 +198,6 @@ final class EmbeddingBagFileTest {
     assertArrayEquals(new long[] {table, table}, last);
   }
 
-  @Test
-  void aBag_thatCannotBeSaved() throws IOException {
-    try (EmbeddingBag bag = bag(Mode.SUM)) {
-      assertEquals(
-          "options: expected no part, as only the files of HierarchicalSoftmax and LabelTree have parts",
-          assertThrows(
-                  IllegalArgumentException.class,
-                  () -> bag.save(file, SaveOptions.defaults().with(bag)))
-              .getMessage());
-      bag.table().set(Float.NaN, 36, 5);
-      assertEquals(
-          "table: element 221 is NaN; a layer that is not finite is not saved",
-          assertThrows(IllegalStateException.class, () -> bag.save(file)).getMessage());
-      assertFalse(Files.exists(file));
-      bag.close();
-      assertThrows(IllegalStateException.class, () -> bag.save(file));
-    }
-    assertFalse(Files.exists(file));
-  }
-
   /** Changes of the file's text that keep its length, and the message for each. */
   @ParameterizedTest
   @CsvSource(

@@ -3,7 +3,6 @@ package org.blocksparse.bag;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -196,28 +195,6 @@ final class NarrowBagFileTest {
         assertArrayEquals(sums(narrow), sums(loaded));
       }
     }
-  }
-
-  @ParameterizedTest
-  @EnumSource(mode = EnumSource.Mode.MATCH_ALL, names = NARROW)
-  void whatCannotBeSaved_leavesNoFile(ElementType type) {
-    long before = FloatTensor.allocatedBytes();
-    try (EmbeddingBag floats = bag();
-        EmbeddingBag narrow = floats.withWeights(type);
-        HierarchicalSoftmax softmax = HierarchicalSoftmax.builder(FEATURES, 11).build()) {
-      String state =
-          "options: the state of an optimizer beside weights of " + type + ", which are only read";
-      assertRefused(state, () -> narrow.save(file, SaveOptions.defaults().withOptimizerState()));
-      assertRefused(
-          state,
-          () -> softmax.save(file, SaveOptions.defaults().with(narrow).withOptimizerState()));
-      floats.table().set(Float.NEGATIVE_INFINITY, 36, 5);
-      assertRefused(
-          "table: element 257 is -Infinity; a layer that is not finite is not saved",
-          () -> softmax.save(file, SaveOptions.defaults().with(floats)));
-    }
-    assertFalse(Files.exists(file));
-    assertTrue(FloatTensor.allocatedBytes() <= before);
   }
 
   private interface Saving {

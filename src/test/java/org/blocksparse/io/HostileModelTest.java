@@ -381,15 +381,6 @@ final class HostileModelTest {
     HierarchicalSoftmax.load(file, LoadOptions.mapped()).close();
   }
 
-  @Test
-  void foldersAreNoFiles() {
-    for (LoadOptions options : all()) {
-      FileFormatException refused =
-          assertThrows(FileFormatException.class, () -> HierarchicalSoftmax.load(folder, options));
-      assertTrue(refused.reason().contains("not a regular file"), refused.getMessage());
-    }
-  }
-
   /** Reads a file. */
   private interface Reader {
     void read(Path file) throws IOException;

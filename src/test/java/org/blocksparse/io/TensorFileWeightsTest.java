@@ -3,7 +3,6 @@ package org.blocksparse.io;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -25,7 +24,6 @@ import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
 import org.blocksparse.Shape;
-import org.blocksparse.Tensor;
 import org.blocksparse.Weights;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.Epilogue;
@@ -275,80 +273,6 @@ final class TensorFileWeightsTest {
   private static void assertRefused(
       Class<? extends RuntimeException> exception, String message, Call call) {
     assertEquals(message, assertThrows(exception, call::run).getMessage());
-  }
-
-  @Test
-  void whatCannotBeSavedLeavesNoFile(Data data) {
-    Class<IllegalArgumentException> argument = IllegalArgumentException.class;
-    Class<IllegalStateException> state = IllegalStateException.class;
-    NamedTensors none = NamedTensors.none();
-    long before = FloatTensor.allocatedBytes();
-    try (FloatTensor W = floats(data);
-        FloatTensor flat = FloatTensor.zeros(3, 4);
-        Weights narrow = Weights.of(W, ElementType.INT8)) {
-      assertRefused(NullPointerException.class, "name", () -> none.with(null, W));
-      assertRefused(NullPointerException.class, "weights", () -> none.with("W", (Weights) null));
-      assertRefused(NullPointerException.class, "tensor", () -> none.with("W", (Tensor) null));
-      assertRefused(NullPointerException.class, "W", () -> none.with("W", null, ElementType.INT8));
-      assertRefused(NullPointerException.class, "type", () -> none.with("W", W, null));
-      assertRefused(NullPointerException.class, "tensors", () -> NamedTensors.of(null));
-      assertRefused(NullPointerException.class, "metadata", () -> none.withMetadata(null));
-      assertRefused(
-          NullPointerException.class, "tensors", () -> TensorFile.save(file, (NamedTensors) null));
-      for (NamedTensors tensors :
-          List.of(
-              none.with("../W", flat),
-              none.with("../W", narrow),
-              none.with("../W", W, ElementType.INT8))) {
-        assertRefused(
-            argument,
-            "tensors: \"../W\" is not a name of a tensor: it is empty, reserved (__metadata__), has"
-                + " spaces, or could be a path",
-            () -> TensorFile.save(file, tensors));
-      }
-      assertRefused(
-          argument,
-          "tensors: \"W.scales\" names a tensor, and the scales of INT8 weights",
-          () -> TensorFile.save(file, none.with("W.scales", flat).with("W", narrow)));
-      assertRefused(
-          argument,
-          "flat: expected (iBlocks, oBlocks, iSize, oSize) but was (3, 4)",
-          () -> TensorFile.save(file, none.with("flat", flat, ElementType.FLOAT16)));
-      assertRefused(
-          argument,
-          "view: expected a contiguous tensor but (3, 2, 7, 5) is a transposed view",
-          () -> TensorFile.save(file, none.with("view", W.transposeBlocks(), ElementType.FLOAT16)));
-      W.set(65520, 1, 2, 4, 6);
-      assertRefused(
-          argument,
-          "W: element 209 = 65520.0 is too large for FLOAT16",
-          () -> TensorFile.save(file, none.with("W", W, ElementType.FLOAT16)));
-      W.set(Float.NaN, 1, 2, 4, 6);
-      for (ElementType type : ElementType.values()) {
-        if (type != ElementType.FLOAT32) {
-          assertRefused(
-              argument,
-              "W: element 209 is NaN, which " + type + " weights cannot be",
-              () -> TensorFile.save(file, none.with("W", W, type)));
-        }
-      }
-      assertRefused(
-          state,
-          "W: element 209 is NaN; a layer that is not finite is not saved",
-          () -> TensorFile.save(file, none.with("W", W, ElementType.FLOAT32)));
-      narrow.close();
-      assertRefused(
-          state,
-          "W: the weights (2, 3, 5, 7) are closed",
-          () -> TensorFile.save(file, none.with("W", narrow)));
-      W.close();
-      assertRefused(
-          state,
-          "W: the tensor (2, 3, 5, 7) is closed",
-          () -> TensorFile.save(file, none.with("W", W, ElementType.INT8)));
-    }
-    assertFalse(Files.exists(file));
-    assertTrue(FloatTensor.allocatedBytes() <= before);
   }
 
   private byte[] saved(ElementType type, Data data) throws IOException {

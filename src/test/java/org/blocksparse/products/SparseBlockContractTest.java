@@ -243,6 +243,17 @@ final class SparseBlockContractTest {
           assertSameBits(
               "dot", SparseBlockDot.apply(t.W, t.h, t.plan, Epilogue.none().withBias(t.b)), dot);
           checkNew("dot", Oracle.dot(t.problem), dot, numbers);
+          if (sizes.batch() == 1) { // a sample may have one dimension less
+            try (IntTensor inputs = IntTensor.of(t.problem.inputIdx(), sizes.iWin());
+                IntTensor outputs = IntTensor.of(t.problem.outputIdx(), sizes.oWin())) {
+              FloatTensor h = t.h.reshape(sizes.iWin(), sizes.iSize());
+              checkNew(
+                  "dot of a matrix",
+                  Oracle.dot(t.problem),
+                  SparseBlockDot.apply(t.W, h, inputs, t.b, outputs),
+                  numbers);
+            }
+          }
           for (float alpha : new float[] {1, -2, 0, 0.5f}) {
             FloatTensor outer =
                 SparseBlockOuter.apply(t.W, t.h, t.gradOut, t.inputIdx, t.outputIdx, alpha);

@@ -10,10 +10,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.SplittableRandom;
 import java.util.stream.Stream;
 import org.blocksparse.ElementType;
 import org.blocksparse.FileFormatException;
@@ -206,41 +204,5 @@ final class LabelTreeFileTest {
     change("LabelTree", "LabelTrie");
     assertRefused("blocksparse.layer is no layer: LabelTrie", true);
     assertRefused("blocksparse.layer is no layer: LabelTrie", false);
-  }
-
-  /** Any damage ends in the exception for it, or in a usable layer. */
-  @Test
-  void damagedFiles() throws IOException {
-    try (LabelTree layer = layer()) {
-      train(layer, Optimizer.adam(0.1f));
-      layer.setLabels(Labels.of("a", "bb", "ccc", "d", "e", "f", "g", "h", "i", "j", "k"));
-      layer.save(file(), SaveOptions.defaults().withOptimizerState());
-    }
-    byte[] right = Files.readAllBytes(file());
-    SplittableRandom random = new SplittableRandom(11);
-    int refused = 0;
-    try (FloatTensor x = x()) {
-      for (int i = 0; i < 400; i++) {
-        byte[] damaged = right.clone();
-        if (i % 4 == 0) {
-          damaged = Arrays.copyOf(right, random.nextInt(right.length));
-        } else {
-          for (int n = random.nextInt(1, 4); n > 0; n--) {
-            // Most changes are in the header and the tables, at the beginning and the end.
-            int at = random.nextInt(right.length);
-            damaged[i % 2 == 0 ? at : at % 900] = (byte) random.nextInt();
-          }
-        }
-        Files.write(file(), damaged);
-        for (LoadOptions options : List.of(LoadOptions.copied(), LoadOptions.mapped())) {
-          try (LabelTree loaded = LabelTree.load(file(), options)) {
-            loaded.topK(x, 3);
-          } catch (FileFormatException e) {
-            refused++;
-          }
-        }
-      }
-    }
-    assertTrue(refused > 300, refused + " refused");
   }
 }

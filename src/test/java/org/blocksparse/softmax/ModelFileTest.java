@@ -4,7 +4,6 @@ package org.blocksparse.softmax;
 import static java.nio.charset.StandardCharsets.US_ASCII;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -12,12 +11,10 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.blocksparse.FloatTensor;
@@ -33,8 +30,6 @@ import org.blocksparse.io.SaveOptions;
 import org.blocksparse.testing.SafeTensorsOracle;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.condition.DisabledOnOs;
-import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -249,64 +244,6 @@ public final class ModelFileTest {
       HierarchicalSoftmax.load(file, LoadOptions.mapped().withProgress(progress)).close();
       assertEquals(1, done.size());
     }
-  }
-
-  @Test
-  void whatFailsLeavesTheOldFile() throws IOException {
-    Path file = folder.resolve("model.safetensors");
-    try (HierarchicalSoftmax layer = layer()) {
-      layer.save(file);
-      byte[] old = Files.readAllBytes(file);
-      train(layer, Optimizer.sgd(0.1f), 1);
-      Progress stop =
-          (done, total) -> {
-            throw new UnsupportedOperationException("stop");
-          };
-      assertThrows(
-          UnsupportedOperationException.class,
-          () -> layer.save(file, SaveOptions.defaults().withProgress(stop)));
-      layer.b1().set(Float.NaN, 1);
-      IllegalStateException notFinite =
-          assertThrows(IllegalStateException.class, () -> layer.save(file));
-      assertTrue(notFinite.getMessage().contains("b1: element 1 is NaN"), notFinite.getMessage());
-      assertArrayEquals(old, Files.readAllBytes(file));
-      try (Stream<Path> files = Files.list(folder)) {
-        assertEquals(List.of(file), files.toList());
-      }
-      assertThrows(
-          NoSuchFileException.class, () -> layer.save(folder.resolve("no/such/folder/model")));
-    }
-  }
-
-  @Test
-  @DisabledOnOs(OS.WINDOWS)
-  void aLinkStaysALinkAndOthersMayReadTheFile() throws IOException {
-    Path target = folder.resolve("target");
-    Path link = Files.createSymbolicLink(folder.resolve("link"), target);
-    try (HierarchicalSoftmax layer = layer()) {
-      layer.save(target);
-      layer.save(link);
-    }
-    assertTrue(Files.isSymbolicLink(link));
-    Path ordinary = Files.createFile(folder.resolve("ordinary"));
-    assertEquals(Files.getPosixFilePermissions(ordinary), Files.getPosixFilePermissions(target));
-  }
-
-  @Test
-  void refusesArgumentsThatCannotBe() throws IOException {
-    assertThrows(
-        IllegalArgumentException.class,
-        () -> SaveOptions.defaults().withMetadata(Map.of("blocksparse.format", "2")));
-    assertThrows(
-        NoSuchFileException.class, () -> HierarchicalSoftmax.load(folder.resolve("nothing")));
-    assertThrows(
-        NoSuchFileException.class,
-        () -> HierarchicalSoftmax.load(folder.resolve("nothing"), LoadOptions.mapped()));
-    HierarchicalSoftmax closed = layer();
-    closed.close();
-    assertThrows(IllegalStateException.class, () -> closed.save(folder.resolve("closed")));
-    assertFalse(Files.exists(folder.resolve("closed")));
-    assertEquals(Set.of(), closed.metadata().keySet());
   }
 
   /** Saved metadata can be read; metadata that could not is rejected by the save. */

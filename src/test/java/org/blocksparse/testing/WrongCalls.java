@@ -2,16 +2,21 @@
 package org.blocksparse.testing;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.IntBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.blocksparse.Backend;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
@@ -34,6 +39,7 @@ public abstract class WrongCalls implements AutoCloseable {
   private final List<AutoCloseable> things = new ArrayList<>();
   private final List<ByteBuffer> memory = new ArrayList<>();
   private final List<byte[]> before = new ArrayList<>();
+  private Map<Path, String> filesBefore;
 
   /** Makes a call, by its number in the section. */
   public abstract void call(int number) throws Throwable;
@@ -100,12 +106,26 @@ public abstract class WrongCalls implements AutoCloseable {
     return thing;
   }
 
-  /** Records what the operands contain: the next call must not write them. */
-  protected final void record() {
+  /** Records what the operands and the folder contain: the next call must not write them. */
+  protected final void record() throws IOException {
     memory.forEach(buffer -> before.add(content(buffer)));
+    filesBefore = files();
   }
 
-  public final void assertUnwritten() {
+  /** Returns all files but the mapped one with their content, and the folders. */
+  private static Map<Path, String> files() throws IOException {
+    Map<Path, String> content = new TreeMap<>();
+    try (Stream<Path> files = Files.walk(folder)) {
+      for (Path file : files.filter(file -> !file.endsWith("mapped")).toList()) {
+        content.put(
+            file, Files.isRegularFile(file) ? Arrays.toString(Files.readAllBytes(file)) : "folder");
+      }
+    }
+    return content;
+  }
+
+  public final void assertUnwritten() throws IOException {
+    assertEquals(filesBefore, files(), "files were made or changed");
     for (int i = 0; i < before.size(); i++) {
       assertArrayEquals(before.get(i), content(memory.get(i)), "tensor " + i + " was written");
     }
