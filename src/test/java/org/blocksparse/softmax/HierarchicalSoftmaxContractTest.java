@@ -18,8 +18,6 @@ import org.blocksparse.testing.Bounded;
 import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.KernelsUnderTest;
-import org.blocksparse.testing.OptimizerOracle;
-import org.blocksparse.testing.OptimizerOracle.Kind;
 import org.blocksparse.testing.OptimizerOracle.Rule;
 import org.blocksparse.testing.SoftmaxOracle;
 import org.blocksparse.testing.SoftmaxProblem;
@@ -310,111 +308,6 @@ final class HierarchicalSoftmaxContractTest extends TwoLevelLayerContract {
             now -> new SoftmaxOracle(now, false).gradients(SoftmaxOracle.Loss.ofMean()));
       }
     }
-  }
-
-  /**
-   * A step equals the gradients followed by the rule: with every loss, and with clipped gradients.
-   */
-  @ParameterizedTest(name = "{0} {1}")
-  @MethodSource("rules")
-  void stepIsGradientsThenRule(KernelsUnderTest kernels, Rule rule, Data data) {
-    SoftmaxProblem p = problem(data, unequal(70, 9, 60));
-    float[] ones = new float[70];
-    Arrays.fill(ones, 1);
-    float[] weights = data.floats(Numbers.GAUSSIAN, 70);
-    weights[5] = 0;
-    for (int ignored : new int[] {3, 8}) {
-      p.targets()[ignored] = -1;
-      ones[ignored] = 0;
-      weights[ignored] = 0;
-    }
-    for (float maxNorm : new float[] {Float.POSITIVE_INFINITY, 0.05f}) {
-      try (Setup setup = new Setup(kernels, p)) {
-        FloatTensor w = setup.memory.of("weights", weights, 70);
-        Loss sum = Loss.sum().withIgnored(-1);
-        stepIsGradientsThenRule(setup, p, rule, maxNorm, sum.withSmoothing(0.25f), ones);
-        Loss mean = Loss.mean().withIgnored(-1).withRowWeights(w);
-        float[] ofMean = weights.clone();
-        for (int row = 0; row < 70; row++) {
-          ofMean[row] /= 68;
-        }
-        stepIsGradientsThenRule(setup, p, rule, maxNorm, mean, ofMean);
-      }
-    }
-  }
-
-  private static void stepIsGradientsThenRule(
-      Setup setup, SoftmaxProblem p, Rule rule, float maxNorm, Loss loss, float[] weights) {
-    HierarchicalSoftmax layer = setup.layer;
-    Optimizer optimizer = rule.optimizer().withMaxNorm(maxNorm);
-    boolean[] touched = new boolean[p.classes()];
-    double most = 0;
-    for (int row = 0; row < p.batch(); row++) {
-      if (weights[row] != 0) {
-        touched[p.classOf()[p.targets()[row]]] = true;
-        // The gradient with respect to a logit is at most its row's weight.
-        double largest = 1;
-        for (int f = 0; f < p.features(); f++) {
-          largest = Math.max(largest, Math.abs(p.x()[row * p.features() + f]));
-        }
-        most += Math.abs(weights[row]) * largest;
-      }
-    }
-    Rule ofBiases = rule.ofBiases();
-    FloatTensor[] parameters = {layer.W1(), layer.b1(), layer.W2(), layer.b2()};
-    OptimizerOracle[] oracles = new OptimizerOracle[4];
-    // This drops the state, so that the oracles begin without state, too.
-    Optimizer other = rule.kind() == Kind.SGD ? Optimizer.adam(1e-4f) : Optimizer.sgd(1e-4f);
-    layer.step(setup.x, setup.targets, loss, other, null);
-    for (int step = 0; step < 3; step++) {
-      try (SoftmaxGradients g = layer.gradients(setup.x, setup.targets, loss)) {
-        FloatTensor[] gradients = {g.W1(), g.b1(), g.W2(), g.b2()};
-        Bounded[] expected = new Bounded[4];
-        for (int i = 0; i < 4; i++) {
-          if (step == 0) {
-            oracles[i] =
-                new OptimizerOracle(
-                    i % 2 == 0 ? rule : ofBiases, (int) parameters[i].shape().size());
-          }
-          boolean[] parts = i < 2 ? new boolean[] {true} : touched;
-          Bounded clipped = clipped(gradients[i], parts.length, maxNorm, p.batch(), most);
-          boolean[] which = OptimizerOracle.touched(parts, clipped.values().length);
-          expected[i] = oracles[i].step(parameters[i].toArray(), clipped, which, p.batch() + 6);
-        }
-        FloatTensor gradX = setup.memory.nan("gradX", p.batch(), p.features());
-        double value = layer.step(setup.x, setup.targets, loss, optimizer, gradX);
-        assertEquals(g.loss(), value, 0, "loss");
-        assertArrayEquals(g.x().toArray(), gradX.toArray(), "gradX");
-        for (int i = 0; i < 4; i++) {
-          expected[i].assertHolds(optimizer + ", step " + step + ", parameter " + i, parameters[i]);
-        }
-      }
-    }
-  }
-
-  /**
-   * Returns a gradient, each of its parts clipped, with the error that its sum over the rows may
-   * have.
-   *
-   * @param most the largest sum of the magnitudes of the terms
-   */
-  private static Bounded clipped(
-      FloatTensor gradient, int parts, float maxNorm, int batch, double most) {
-    float[] values = gradient.toArray();
-    Bounded result = Bounded.zeros(gradient.shape().toArray());
-    int size = values.length / parts;
-    for (int part = 0; part < parts; part++) {
-      double squares = 0;
-      for (int i = part * size; i < (part + 1) * size; i++) {
-        squares += (double) values[i] * values[i];
-      }
-      double scale = Math.min(1, maxNorm / Math.sqrt(squares));
-      for (int i = part * size; i < (part + 1) * size; i++) {
-        result.values()[i] = scale * values[i];
-        result.bounds()[i] = scale * (batch + 8) * Bounded.U * most;
-      }
-    }
-    return result;
   }
 
   /** A step by another rule begins without state. */

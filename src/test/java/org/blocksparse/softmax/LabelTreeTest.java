@@ -257,28 +257,6 @@ final class LabelTreeTest {
     }
   }
 
-  @Test
-  void trainingFindsTheLabels() {
-    SplittableRandom random = new SplittableRandom(4);
-    try (LabelTree layer = random(Workers.common());
-        FloatTensor x = x(20, random);
-        SparseRows targets = targets(20, random)) {
-      double before = layer.loss(x, targets);
-      Optimizer adagrad = Optimizer.adagrad(0.5f);
-      for (int step = 0; step < 200; step++) {
-        layer.step(x, targets, adagrad);
-      }
-      assertTrue(layer.loss(x, targets) < 0.1 * before, before + " became more than a tenth");
-      Ranking found = layer.atLeast(x, 0.5);
-      for (int row = 0; row < 20; row++) {
-        assertArrayEquals(
-            Arrays.stream(targets.indices(row)).distinct().sorted().toArray(),
-            Arrays.stream(found.outputs(row)).sorted().toArray(),
-            "row " + row);
-      }
-    }
-  }
-
   /** The loss of a positive with logit infinity, and of a negative with minus infinity, is 0. */
   @ParameterizedTest
   @MethodSource("kernels")

@@ -3,7 +3,6 @@ package org.blocksparse.softmax;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
@@ -72,57 +71,6 @@ final class PredictionTest {
     float[] values = new float[(int) tensor.shape().dim(1)];
     tensor.get((long) row * values.length, values, 0, values.length);
     return values;
-  }
-
-  @ParameterizedTest
-  @MethodSource("kernels")
-  void probabilities_sumToOne_withoutPadding(KernelsUnderTest kernels) {
-    try (HierarchicalSoftmax layer = layer(1, kernels.workers());
-        FloatTensor x = integers(2, 3, BATCH, FEATURES);
-        FloatTensor all = layer.probabilities(x)) {
-      for (int r = 0; r < BATCH; r++) {
-        double sum = 0;
-        for (float p : row(all, r)) {
-          sum += p;
-        }
-        assertEquals(1, sum, 1e-5);
-      }
-    }
-  }
-
-  /** The numbers are random: products of another shape may differ in the last bits. */
-  @ParameterizedTest
-  @MethodSource("kernels")
-  void topK_isTheFullSort_butForRounding(KernelsUnderTest kernels) {
-    try (HierarchicalSoftmax layer = layer(3, kernels.workers());
-        FloatTensor x = integers(7, 2, BATCH, FEATURES);
-        FloatTensor all = layer.logProbabilities(x)) {
-      for (int k : new int[] {1, 5, OUTPUTS - 1, OUTPUTS, OUTPUTS + 10}) {
-        Ranking ranking = layer.topK(x, k);
-        for (int r = 0; r < BATCH; r++) {
-          float[] full = row(all, r);
-          int[] expected = Arrays.copyOf(sorted(full), Math.min(k, OUTPUTS));
-          assertEquals(expected.length, ranking.size(r));
-          for (int rank = 0; rank < expected.length; rank++) {
-            float found = ranking.logProbability(r, rank);
-            assertEquals(full[expected[rank]], found, 1e-4);
-            assertEquals(full[ranking.output(r, rank)], found, 1e-4);
-          }
-          assertSortedWithTies(ranking, r);
-        }
-      }
-    }
-  }
-
-  private static void assertSortedWithTies(Ranking ranking, int row) {
-    for (int rank = 1; rank < ranking.size(row); rank++) {
-      float before = ranking.logProbability(row, rank - 1);
-      float here = ranking.logProbability(row, rank);
-      assertTrue(
-          before > here
-              || (before == here && ranking.output(row, rank - 1) < ranking.output(row, rank)),
-          "rank " + rank + " of row " + row);
-    }
   }
 
   @Test
@@ -265,17 +213,6 @@ final class PredictionTest {
     }
   }
 
-  @Test
-  void topK_ofRowsThatAreNotNumbers_isEmpty() {
-    try (HierarchicalSoftmax layer = layer(1);
-        FloatTensor x = FloatTensor.zeros(2, FEATURES)) {
-      x.set(Float.NaN, 0, 0);
-      Ranking ranking = layer.topK(x, 3);
-      assertEquals(0, ranking.size(0));
-      assertEquals(3, ranking.size(1));
-    }
-  }
-
   @ParameterizedTest
   @MethodSource("kernels")
   void candidates_areThoseOfTheFullDistribution(KernelsUnderTest kernels) {
@@ -294,41 +231,6 @@ final class PredictionTest {
     }
   }
 
-  /** Computes chi-square over all outputs that are expected at least five times. */
-  @Test
-  void sample_followsTheDistribution() {
-    int draws = 200_000;
-    for (double temperature : new double[] {0.5, 1, 2}) {
-      try (HierarchicalSoftmax layer = layer(9);
-          FloatTensor x = FloatTensor.zeros(draws, FEATURES);
-          FloatTensor one = FloatTensor.zeros(1, FEATURES)) {
-        float[] values = integers(10, 1, FEATURES).toArray();
-        for (int r = 0; r < draws; r++) {
-          x.put((long) r * FEATURES, values, 0, FEATURES);
-        }
-        one.copyFrom(values);
-        double[] expected = tempered(layer, one, temperature);
-        int[] counts = new int[OUTPUTS];
-        for (int output : layer.sample(x, temperature, new SplittableRandom(6), Filter.without())) {
-          counts[output]++;
-        }
-        double chiSquare = 0;
-        int cells = 0;
-        for (int o = 0; o < OUTPUTS; o++) {
-          double mean = expected[o] * draws;
-          if (mean >= 5) {
-            chiSquare += (counts[o] - mean) * (counts[o] - mean) / mean;
-            cells++;
-          }
-        }
-        // The mean is cells - 1, the variance twice that: six standard deviations above the mean.
-        assertTrue(
-            chiSquare < cells - 1 + 6 * Math.sqrt(2.0 * (cells - 1)),
-            "temperature " + temperature + ": chi-square " + chiSquare + " of " + cells + " cells");
-      }
-    }
-  }
-
   @Test
   void sample_takesAnyTemperature() {
     try (HierarchicalSoftmax layer = layer(9);
@@ -338,29 +240,6 @@ final class PredictionTest {
           layer.sample(x, Double.MIN_VALUE, new SplittableRandom(2), Filter.without()));
       layer.sample(x, Double.MAX_VALUE, new SplittableRandom(3), Filter.without());
     }
-  }
-
-  /**
-   * Returns the distribution with the logits of both levels divided by the temperature, in double.
-   */
-  private static double[] tempered(HierarchicalSoftmax layer, FloatTensor x, double temperature) {
-    ClassAssignment classes = layer.assignment();
-    double[] classShare = new double[classes.classCount()];
-    double[] share = new double[OUTPUTS];
-    double[] sumOfClass = new double[classes.classCount()];
-    for (int o = 0; o < OUTPUTS; o++) {
-      Explanation explanation = layer.explain(x, o);
-      classShare[explanation.classNumber()] =
-          Math.pow(explanation.classProbability(), 1 / temperature);
-      share[o] = Math.pow(explanation.probabilityInClass(), 1 / temperature);
-      sumOfClass[explanation.classNumber()] += share[o];
-    }
-    double sum = Arrays.stream(classShare).sum();
-    for (int o = 0; o < OUTPUTS; o++) {
-      int c = classes.classOf(o);
-      share[o] = share[o] / sumOfClass[c] * classShare[c] / sum;
-    }
-    return share;
   }
 
   @Test
@@ -435,16 +314,6 @@ final class PredictionTest {
         int expected = number == 0 ? 1 : slots - 2;
         assertArrayEquals(IntStream.generate(() -> expected).limit(rows).toArray(), outputs);
       }
-    }
-  }
-
-  @Test
-  void sample_ofRowsThatAreNotNumbers_isRefused() {
-    try (HierarchicalSoftmax layer = layer(1);
-        FloatTensor x = FloatTensor.of(new float[] {0, 0, 0, Float.NaN, 0, 0, 0}, 1, FEATURES)) {
-      ArithmeticException e =
-          assertThrows(ArithmeticException.class, () -> layer.sample(x, new SplittableRandom(6)));
-      assertEquals("row 0: the probabilities are not numbers", e.getMessage());
     }
   }
 }
