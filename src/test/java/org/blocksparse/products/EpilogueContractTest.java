@@ -26,7 +26,6 @@ import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.Oracle;
 import org.blocksparse.testing.RaggedProblem;
 import org.blocksparse.testing.Seeded;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -450,99 +449,5 @@ final class EpilogueContractTest {
     } finally {
       pool.shutdown();
     }
-  }
-
-  /**
-   * Two layers, the first with an activation and a gate, compared with differences of the loss
-   * alone.
-   */
-  @Tag("xcheck")
-  @ParameterizedTest(name = "{0}")
-  @MethodSource("kernels")
-  void gradientsOfTwoLayersAreThoseOfTheirLoss(KernelsUnderTest kernels, Data data) {
-    Sizes s = new Sizes(3, 4, 2, 3, 2, 2, 2);
-    for (Activation f : Activation.values()) {
-      int width = f.isGated() ? 2 * s.iSize() : s.iSize();
-      BlockProblem p =
-          new BlockProblem(
-              s,
-              data.coarseFloats(48),
-              new float[18],
-              new float[4],
-              null,
-              data.coarseFloats(12),
-              data.indices(6, 4),
-              data.indices(6, 2));
-      float[] z = data.coarseFloats(6L * width);
-      float[] gate = data.coarseFloats(6);
-      for (int i = 0; i < z.length; i++) {
-        z[i] += Math.copySign(1 / 64f, z[i]); // away from 0, where ReLU has no slope
-      }
-      try (World w = new World(kernels.workers(), s, data, Numbers.GAUSSIAN);
-          IntTensor inputIdx = IntTensor.of(p.inputIdx(), 3, 2);
-          IntTensor outputIdx = IntTensor.of(p.outputIdx(), 3, 2);
-          BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, 4, 2).withWorkers(kernels.workers())) {
-        FloatTensor W = w.memory.of("W", p.W(), s.W());
-        FloatTensor gradOut = w.memory.of("gradOut", p.gradOut(), 3, 2, 2);
-        FloatTensor gradZ = w.memory.nan("gradZ", 3, 2, width);
-        FloatTensor gradGate = w.memory.nan("gradGate", 3, 2);
-        SparseBlockDot.gradH(
-            W,
-            gradOut,
-            plan,
-            GradientOptions.overwrite()
-                .withActivation(f, w.memory.of("z", z, 3, 2, width))
-                .withGate(w.memory.of("gate", gate, 3, 2), gradGate),
-            gradZ);
-        assertSlopes(f + ": z", p, f, z, gate, z, gradZ.toArray());
-        assertSlopes(f + ": gate", p, f, z, gate, gate, gradGate.toArray());
-      }
-    }
-  }
-
-  /** Compares with central differences with respect to {@code moved}, which is z or gate. */
-  private static void assertSlopes(
-      String name,
-      BlockProblem p,
-      Activation f,
-      float[] z,
-      float[] gate,
-      float[] moved,
-      float[] gradient) {
-    float step = 0x1p-10f;
-    for (int i = 0; i < moved.length; i++) {
-      float before = moved[i];
-      moved[i] = before + step;
-      double above = loss(p, f, z, gate);
-      moved[i] = before - step;
-      double below = loss(p, f, z, gate);
-      moved[i] = before;
-      assertEquals((above - below) / (2 * step), gradient[i], 2e-5, name + " at " + i);
-    }
-  }
-
-  /** Returns gradOut . out, with h = gate * f(z). */
-  private static double loss(BlockProblem p, Activation f, float[] z, float[] gate) {
-    Sizes s = p.sizes();
-    int n = s.iSize();
-    int width = f.isGated() ? 2 * n : n;
-    double loss = 0;
-    for (int sample = 0; sample < s.batch(); sample++) {
-      for (int i = sample * s.iWin(); i < (sample + 1) * s.iWin(); i++) {
-        for (int j = sample * s.oWin(); j < (sample + 1) * s.oWin(); j++) {
-          for (int e = 0; e < n; e++) {
-            double second = f.isGated() ? ActivationOracle.second(f, z[i * width + n + e]) : 1;
-            double h = gate[i] * ActivationOracle.value(f, z[i * width + e]) * second;
-            for (int q = 0; q < s.oSize(); q++) {
-              loss +=
-                  h
-                      * p.W()[p.at(p.inputIdx()[i], p.outputIdx()[j], e, q)]
-                      * p.gradOut()[j * s.oSize() + q];
-            }
-          }
-        }
-      }
-    }
-    return loss;
   }
 }

@@ -11,7 +11,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.DoubleSupplier;
 import java.util.stream.Stream;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.GradientOptions;
@@ -366,53 +365,6 @@ final class RaggedPlanTest {
           "gradH", SparseBlockDot.gradH(W, gradOut, many), SparseBlockDot.gradH(W, gradOut, one));
       assertSameBits(
           "gradW", SparseBlockDot.gradW(h, gradOut, many), SparseBlockDot.gradW(h, gradOut, one));
-    }
-  }
-
-  @ParameterizedTest(name = "{0}")
-  @MethodSource("kernels")
-  void numericGradients(KernelsUnderTest kernels, Data data) {
-    RaggedProblem random = RaggedProblem.random(data, Numbers.SMALL_INTEGERS, 5, 3, 2, 4, 5, 3, 2);
-    RaggedProblem p =
-        new RaggedProblem(
-            3,
-            2,
-            4,
-            5,
-            random.inputBegins(),
-            random.inputIdx(),
-            random.outputBegins(),
-            random.outputIdx(),
-            data.coarseFloats(random.W().length),
-            data.coarseFloats(random.h().length),
-            data.coarseFloats(random.b().length),
-            data.coarseFloats(random.o().length),
-            data.coarseFloats(random.gradOut().length));
-    try (FloatTensor W = FloatTensor.of(p.W(), p.shapeOfW());
-        FloatTensor h = FloatTensor.of(p.h(), p.shapeOfH());
-        FloatTensor gradOut = FloatTensor.of(p.gradOut(), p.shapeOfO());
-        BlockPlan plan = plan(p).withWorkers(kernels.workers())) {
-      checkNumeric("W", p::lossOfDot, p.W(), SparseBlockDot.gradW(h, gradOut, plan));
-      checkNumeric("h", p::lossOfDot, p.h(), SparseBlockDot.gradH(W, gradOut, plan));
-      checkNumeric("b", p::lossOfDot, p.b(), SparseBlockDot.gradB(gradOut, plan));
-    }
-  }
-
-  /** Checks central differences with a step that can be added to the data without rounding. */
-  private static void checkNumeric(
-      String name, DoubleSupplier loss, float[] parameter, FloatTensor gradient) {
-    float step = 0x1p-12f;
-    float[] actual = gradient.toArray();
-    gradient.close();
-    assertEquals(parameter.length, actual.length, name);
-    for (int i = 0; i < actual.length; i++) {
-      float before = parameter[i];
-      parameter[i] = before + step;
-      double above = loss.getAsDouble();
-      parameter[i] = before - step;
-      double below = loss.getAsDouble();
-      parameter[i] = before;
-      assertEquals((above - below) / (2 * step), actual[i], 2e-6, name + " at " + i);
     }
   }
 

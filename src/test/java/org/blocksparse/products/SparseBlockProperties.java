@@ -2,7 +2,6 @@
 package org.blocksparse.products;
 
 import static org.blocksparse.testing.Bounded.checkNew;
-import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.util.List;
 import net.jqwik.api.Arbitraries;
@@ -13,12 +12,8 @@ import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import net.jqwik.api.Tuple;
 import net.jqwik.api.constraints.FloatRange;
-import net.jqwik.api.constraints.IntRange;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.IntTensor;
-import org.blocksparse.softmax.ClassAssignment;
-import org.blocksparse.softmax.HierarchicalSoftmax;
-import org.blocksparse.softmax.SoftmaxGradients;
 import org.blocksparse.testing.BlockProblem;
 import org.blocksparse.testing.BlockProblem.Sizes;
 import org.blocksparse.testing.Data;
@@ -26,8 +21,6 @@ import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.Guarded;
 import org.blocksparse.testing.KernelsUnderTest;
 import org.blocksparse.testing.Oracle;
-import org.blocksparse.testing.SoftmaxOracle;
-import org.blocksparse.testing.SoftmaxProblem;
 
 /**
  * Random problems agree with the oracle on every kind of kernels; random invalid arguments are
@@ -98,50 +91,6 @@ final class SparseBlockProperties {
       checkNew("gradB", Oracle.gradB(p), SparseBlockDot.gradB(gradOut, plan), numbers);
       SparseBlockOuter.applyInPlace(h, gradOut, plan, factor, W);
       checkNew("outer", Oracle.outer(p, factor), W, numbers);
-    }
-  }
-
-  @Property
-  void softmaxAgrees(
-      @ForAll("kernels") KernelsUnderTest kernels,
-      @ForAll @IntRange(max = 60) int batch,
-      @ForAll @IntRange(min = 1, max = 30) int features,
-      @ForAll @IntRange(min = 1, max = 9) int classes,
-      @ForAll @IntRange(max = 40) int more,
-      @ForAll @FloatRange(min = 0.25f, max = 20) float scale,
-      @ForAll long seed) {
-    Data data = new Data(seed);
-    int[] classOf = data.classOf(classes, more);
-    int slots = ClassAssignment.of(classOf).slots();
-    SoftmaxProblem p = data.softmax(batch, features, slots, scale, classOf);
-    SoftmaxOracle oracle = new SoftmaxOracle(p, false);
-    try (Guarded memory = new Guarded();
-        FloatTensor x = memory.of("x", p.x(), batch, features);
-        IntTensor targets = IntTensor.of(p.targets(), batch);
-        HierarchicalSoftmax layer =
-            HierarchicalSoftmax.builder(features, classOf.length)
-                .classes(ClassAssignment.of(classOf))
-                .workers(kernels.workers())
-                .build(
-                    memory.of("W1", p.W1(), features, classes),
-                    memory.of("b1", p.b1(), classes),
-                    memory.of("W2", p.W2(), classes, features, slots),
-                    memory.of("b2", p.b2(), classes, slots));
-        FloatTensor all = layer.probabilities(x);
-        FloatTensor logs = layer.logProbabilities(x);
-        FloatTensor ofTargets = layer.logProbabilitiesOf(x, targets);
-        SoftmaxGradients actual = layer.gradients(x, targets)) {
-      oracle.probabilities().assertHolds("probabilities", all);
-      oracle.logProbabilities().assertHolds("log probabilities", logs);
-      oracle.targetLogProbabilities().assertHolds("of targets", ofTargets);
-      SoftmaxOracle.Gradients expected = oracle.gradients(SoftmaxOracle.Loss.ofMean());
-      assertEquals(expected.loss(), actual.loss(), expected.lossBound() + 1e-12, "loss");
-      expected.x().assertHolds("gradX", actual.x());
-      expected.W1().assertHolds("gradW1", actual.W1());
-      expected.b1().assertHolds("gradB1", actual.b1());
-      expected.W2().assertHolds("gradW2", actual.W2());
-      expected.b2().assertHolds("gradB2", actual.b2());
-      memory.check();
     }
   }
 }
