@@ -17,7 +17,6 @@ import org.blocksparse.products.Epilogue;
 import org.blocksparse.products.SparseBlockDot;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.SoftmaxGradients;
-import org.blocksparse.softmax.TheanoSoftmax;
 import org.blocksparse.testing.BlockProblem;
 import org.blocksparse.testing.BlockProblem.Sizes;
 import org.blocksparse.testing.Bounded;
@@ -121,12 +120,12 @@ final class ConformanceTest {
           npz,
           "probabilities",
           ofTheano.probabilities(),
-          hSoftmax(kernels, trimmed, x, layer, null));
+          trimmed.theano(x, layer, null, kernels.workers()));
       check(
           npz,
           "targetProbabilities",
           ofTheano.targetProbabilities(),
-          hSoftmax(kernels, trimmed, x, layer, target));
+          trimmed.theano(x, layer, target, kernels.workers()));
       oracle.probabilities().assertHolds("probabilities of the layer", all);
       check(
           npz,
@@ -147,26 +146,6 @@ final class ConformanceTest {
         check(npz, "gradB2", expected.b2(), gradients.b2());
       }
     }
-  }
-
-  private static FloatTensor hSoftmax(
-      KernelsUnderTest kernels,
-      SoftmaxProblem p,
-      FloatTensor x,
-      HierarchicalSoftmax layer,
-      IntTensor target) {
-    return TheanoSoftmax.apply(
-        x,
-        p.batch(),
-        p.outputs(),
-        p.classes(),
-        p.slots(),
-        layer.W1(),
-        layer.b1(),
-        layer.W2(),
-        layer.b2(),
-        target,
-        kernels.workers());
   }
 
   private static BlockProblem blockProblem(Npz npz) {

@@ -137,9 +137,7 @@ public final class LargeTensorTest {
     try (FloatTensor W = FloatTensor.of(p.W(), s.W());
         FloatTensor h = FloatTensor.of(p.h(), s.h());
         FloatTensor gradOut = FloatTensor.of(p.gradOut(), s.o());
-        IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
-        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
-        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())) {
+        BlockPlan plan = p.plan(Workers.common())) {
       SparseBlockOuter.applyInPlace(h, gradOut, plan, 1, W);
       Oracle.outer(p, 1).assertExact("outer", W);
       return W.toArray();

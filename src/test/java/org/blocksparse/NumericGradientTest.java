@@ -9,7 +9,6 @@ import java.util.function.DoubleSupplier;
 import java.util.stream.Stream;
 import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.SparseBlockDot;
-import org.blocksparse.softmax.ClassAssignment;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.LabelTree;
 import org.blocksparse.softmax.Loss;
@@ -114,14 +113,7 @@ final class NumericGradientTest {
       try (FloatTensor x = FloatTensor.of(p.x(), 5, 4);
           IntTensor targets = IntTensor.of(p.targets(), 5);
           HierarchicalSoftmax layer =
-              HierarchicalSoftmax.builder(4, 7)
-                  .classes(ClassAssignment.of(classOf))
-                  .workers(kernels.workers())
-                  .build(
-                      FloatTensor.of(p.W1(), 4, 3),
-                      FloatTensor.of(p.b1(), 3),
-                      FloatTensor.of(p.W2(), 3, 4, 3),
-                      FloatTensor.of(p.b2(), 3, 3))) {
+              p.layer(HierarchicalSoftmax.builder(4, 7).workers(kernels.workers()))) {
         SoftmaxGradients gradients = layer.gradients(x, targets, loss(options));
         assertEquals(loss.getAsDouble(), gradients.loss(), 1e-5, "loss");
         check("x", loss, p.x(), gradients.x());
@@ -148,15 +140,7 @@ final class NumericGradientTest {
       Loss asked = options.mean() ? Loss.mean() : Loss.sum();
       try (FloatTensor x = FloatTensor.of(p.x(), 5, 4);
           SparseRows rows = SparseRows.of(List.of(targets));
-          LabelTree layer =
-              LabelTree.builder(4, 7)
-                  .classes(ClassAssignment.of(classOf))
-                  .workers(kernels.workers())
-                  .build(
-                      FloatTensor.of(p.W1(), 4, 3),
-                      FloatTensor.of(p.b1(), 3),
-                      FloatTensor.of(p.W2(), 3, 4, 3),
-                      FloatTensor.of(p.b2(), 3, 3))) {
+          LabelTree layer = p.layer(LabelTree.builder(4, 7).workers(kernels.workers()))) {
         SoftmaxGradients gradients =
             layer.gradients(
                 x,

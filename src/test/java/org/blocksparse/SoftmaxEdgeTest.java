@@ -14,7 +14,6 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.ranking.Filter;
 import org.blocksparse.ranking.Ranking;
-import org.blocksparse.softmax.ClassAssignment;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.Loss;
 import org.blocksparse.softmax.SoftmaxGradients;
@@ -50,14 +49,8 @@ final class SoftmaxEdgeTest {
   }
 
   private static HierarchicalSoftmax layer(KernelsUnderTest kernels, SoftmaxProblem p) {
-    return HierarchicalSoftmax.builder(p.features(), p.outputs())
-        .classes(ClassAssignment.of(p.classOf()))
-        .workers(kernels.workers())
-        .build(
-            FloatTensor.of(p.W1(), p.features(), p.classes()),
-            FloatTensor.of(p.b1(), p.classes()),
-            FloatTensor.of(p.W2(), p.classes(), p.features(), p.slots()),
-            FloatTensor.of(p.b2(), p.classes(), p.slots()));
+    return p.layer(
+        HierarchicalSoftmax.builder(p.features(), p.outputs()).workers(kernels.workers()));
   }
 
   private static SoftmaxProblem problem(Data data, int batch) {

@@ -76,12 +76,7 @@ final class WeightsTest {
         FloatTensor floats = FloatTensor.of(given.W(), s.W());
         Weights W = Weights.of(floats, type);
         FloatTensor widened = W.widened();
-        IntTensor inputIdx = IntTensor.of(given.inputIdx(), s.inputIdx());
-        IntTensor outputIdx = IntTensor.of(given.outputIdx(), s.outputIdx());
-        BlockPlan plan =
-            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
-                .withWorkers(kernels.workers())
-                .withInputBits(32)) {
+        BlockPlan plan = given.plan(kernels.workers()).withInputBits(32)) {
       BlockProblem p = given.with(widened.toArray(), given.b());
       FloatTensor h = memory.of("h", p.h(), s.h());
       FloatTensor b = memory.of("b", p.b(), s.b());

@@ -25,7 +25,6 @@ import org.blocksparse.products.SparseBlockOuter;
 import org.blocksparse.programs.StoppedProgram;
 import org.blocksparse.programs.ThreadsProgram;
 import org.blocksparse.ranking.Ranking;
-import org.blocksparse.softmax.ClassAssignment;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.Loss;
 import org.blocksparse.softmax.SoftmaxGradients;
@@ -207,14 +206,7 @@ final class WorkersTest {
   }
 
   private static HierarchicalSoftmax layer(SoftmaxProblem p, Workers workers) {
-    return HierarchicalSoftmax.builder(p.features(), p.outputs())
-        .workers(workers)
-        .classes(ClassAssignment.of(p.classOf()))
-        .build(
-            FloatTensor.of(p.W1(), p.features(), p.classes()),
-            FloatTensor.of(p.b1(), p.classes()),
-            FloatTensor.of(p.W2(), p.classes(), p.features(), p.slots()),
-            FloatTensor.of(p.b2(), p.classes(), p.slots()));
+    return p.layer(HierarchicalSoftmax.builder(p.features(), p.outputs()).workers(workers));
   }
 
   /**

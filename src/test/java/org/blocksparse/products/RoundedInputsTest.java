@@ -14,7 +14,6 @@ import org.blocksparse.Activation;
 import org.blocksparse.BlockMatrix;
 import org.blocksparse.ElementType;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.IntTensor;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Weights;
 import org.blocksparse.Workers;
@@ -138,11 +137,7 @@ final class RoundedInputsTest {
     try (Guarded memory = new Guarded();
         FloatTensor floats = FloatTensor.of(p.W(), s.W());
         Weights W = Weights.of(floats, type);
-        IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
-        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
-        BlockPlan plan =
-            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
-                .withWorkers(kernels.workers())) {
+        BlockPlan plan = p.plan(kernels.workers())) {
       FloatTensor h = memory.of("h", values, s.h());
       FloatTensor roundedH = memory.of("roundedH", roundedValues, s.h());
       List<FloatTensor> expected = all(floats, memory, roundedH, p, plan);
@@ -193,11 +188,7 @@ final class RoundedInputsTest {
         FloatTensor widened = W.widened();
         FloatTensor h = FloatTensor.of(given.h(), s.h());
         FloatTensor b = FloatTensor.zeros(s.b());
-        IntTensor inputIdx = IntTensor.of(given.inputIdx(), s.inputIdx());
-        IntTensor outputIdx = IntTensor.of(given.outputIdx(), s.outputIdx());
-        BlockPlan plan =
-            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
-                .withWorkers(kernels.workers())) {
+        BlockPlan plan = given.plan(kernels.workers())) {
       BlockProblem p = given.with(widened.toArray(), b.toArray());
       FloatTensor out = memory.nan("out", s.o());
       SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b), out);
@@ -257,9 +248,7 @@ final class RoundedInputsTest {
         Weights W = Weights.of(floats, type);
         FloatTensor h = FloatTensor.of(p.h(), s.h());
         FloatTensor b = FloatTensor.of(p.b(), s.b());
-        IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
-        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
-        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks());
+        BlockPlan plan = p.plan(Workers.common());
         FloatTensor alone =
             SparseBlockDot.apply(
                 W, h, plan.withWorkers(Workers.callingThread()), Epilogue.none().withBias(b))) {
@@ -331,9 +320,7 @@ final class RoundedInputsTest {
         Weights W = Weights.of(floats, ElementType.BFLOAT16);
         FloatTensor h = FloatTensor.of(p.h(), s.h());
         FloatTensor gradOut = FloatTensor.of(p.gradOut(), s.o());
-        IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
-        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
-        BlockPlan plan = BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())) {
+        BlockPlan plan = p.plan(Workers.common())) {
       BlockPlan exact = plan.withInputBits(32);
       try (FloatTensor narrow = SparseBlockDot.gradH(W, gradOut, plan);
           FloatTensor wide = SparseBlockDot.gradH(floats, gradOut, plan);

@@ -13,7 +13,6 @@ import net.jqwik.api.Provide;
 import net.jqwik.api.Tuple;
 import net.jqwik.api.constraints.FloatRange;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.IntTensor;
 import org.blocksparse.testing.BlockProblem;
 import org.blocksparse.testing.BlockProblem.Sizes;
 import org.blocksparse.testing.Data;
@@ -68,11 +67,7 @@ final class SparseBlockProperties {
     BlockProblem p = new Data(seed).blocks(s, numbers);
     float factor = numbers == Numbers.SMALL_INTEGERS ? Math.round(alpha) : alpha;
     try (Guarded memory = new Guarded();
-        IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
-        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
-        BlockPlan plan =
-            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks())
-                .withWorkers(kernels.workers())) {
+        BlockPlan plan = p.plan(kernels.workers())) {
       FloatTensor W =
           transposed
               ? memory.of("W", p.transposedW(), p.transposedShape()).transposeBlocks()

@@ -10,7 +10,6 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.blocksparse.Backend;
 import org.blocksparse.FloatTensor;
-import org.blocksparse.IntTensor;
 import org.blocksparse.Workers;
 import org.blocksparse.internal.backend.KernelChoice;
 import org.blocksparse.internal.binding.Blocksparse;
@@ -111,10 +110,7 @@ public final class OtherBlasProgram {
     try (FloatTensor W = FloatTensor.of(p.W(), s.W());
         FloatTensor h = FloatTensor.of(p.h(), s.h());
         FloatTensor b = FloatTensor.of(p.b(), s.b());
-        IntTensor inputIdx = IntTensor.of(p.inputIdx(), s.inputIdx());
-        IntTensor outputIdx = IntTensor.of(p.outputIdx(), s.outputIdx());
-        BlockPlan plan =
-            BlockPlan.of(inputIdx, outputIdx, s.iBlocks(), s.oBlocks()).withWorkers(workers)) {
+        BlockPlan plan = p.plan(workers)) {
       while (System.nanoTime() < end) {
         try (FloatTensor out = SparseBlockDot.apply(W, h, plan, Epilogue.none().withBias(b))) {
           Oracle.dot(p).assertExact("our product", out);

@@ -165,36 +165,17 @@ final class HierarchicalSoftmaxContractTest extends TwoLevelLayerContract {
     SoftmaxOracle oracle = new SoftmaxOracle(p, true);
     try (Setup setup = new Setup(kernels, p)) {
       HierarchicalSoftmax layer = setup.layer;
-      check("all outputs", oracle.probabilities(), hSoftmax(kernels, p, setup.x, layer, null));
+      check(
+          "all outputs", oracle.probabilities(), p.theano(setup.x, layer, null, kernels.workers()));
       check(
           "targets",
           oracle.targetProbabilities(),
-          hSoftmax(kernels, p, setup.x, layer, setup.targets));
+          p.theano(setup.x, layer, setup.targets, kernels.workers()));
     }
   }
 
   private static boolean isContiguous(SoftmaxProblem p) {
     return IntStream.range(0, p.outputs()).allMatch(o -> p.classOf()[o] == o / p.slots());
-  }
-
-  private static FloatTensor hSoftmax(
-      KernelsUnderTest kernels,
-      SoftmaxProblem p,
-      FloatTensor x,
-      HierarchicalSoftmax layer,
-      IntTensor targets) {
-    return TheanoSoftmax.apply(
-        x,
-        p.batch(),
-        p.outputs(),
-        p.classes(),
-        p.slots(),
-        layer.W1(),
-        layer.b1(),
-        layer.W2(),
-        layer.b2(),
-        targets,
-        kernels.workers());
   }
 
   @ParameterizedTest(name = "{0} {1}")

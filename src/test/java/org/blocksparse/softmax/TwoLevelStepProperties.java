@@ -73,15 +73,7 @@ final class TwoLevelStepProperties {
       TwoLevelStepOracle oracle = new TwoLevelStepOracle(first, rule, maxNorm);
       try (FloatTensor x = FloatTensor.zeros(p.batch(), p.features());
           FloatTensor gradX = FloatTensor.zeros(p.batch(), p.features());
-          L layer =
-              builder
-                  .classes(ClassAssignment.of(p.classOf()))
-                  .workers(kernels.workers())
-                  .build(
-                      FloatTensor.of(p.W1(), p.features(), p.classes()),
-                      FloatTensor.of(p.b1(), p.classes()),
-                      FloatTensor.of(p.W2(), p.classes(), p.features(), p.slots()),
-                      FloatTensor.of(p.b2(), p.classes(), p.slots()))) {
+          L layer = p.layer(builder.workers(kernels.workers()))) {
         for (int number = 0; number < STEPS; number++) {
           x.copyFrom(data.floats(Numbers.GAUSSIAN, (long) p.batch() * p.features()));
           int[] targets = data.indices(p.batch(), p.outputs());

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.testing;
 
+import org.blocksparse.FloatTensor;
+import org.blocksparse.IntTensor;
+import org.blocksparse.Workers;
+import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.softmax.LayerBuilder;
+import org.blocksparse.softmax.TheanoSoftmax;
 import org.blocksparse.softmax.TwoLevelLayer;
 
 /** Operands of a two-level softmax, in row-major order; shapes as in HierarchicalSoftmax. */
@@ -89,5 +95,33 @@ public record SoftmaxProblem(
         layer.W2().toArray(),
         layer.b2().toArray(),
         newTargets);
+  }
+
+  /** Returns a layer with copies of the parameters. */
+  public <L extends TwoLevelLayer<?>> L layer(LayerBuilder<?, L> builder) {
+    return builder
+        .classes(ClassAssignment.of(classOf))
+        .build(
+            FloatTensor.of(W1, features, classes),
+            FloatTensor.of(b1, classes),
+            FloatTensor.of(W2, classes, features, slots),
+            FloatTensor.of(b2, classes, slots));
+  }
+
+  /** Returns the probabilities of Theano's function: of all outputs, or of targets. */
+  public FloatTensor theano(
+      FloatTensor x, TwoLevelLayer<?> layer, IntTensor targets, Workers workers) {
+    return TheanoSoftmax.apply(
+        x,
+        batch,
+        outputs(),
+        classes,
+        slots,
+        layer.W1(),
+        layer.b1(),
+        layer.W2(),
+        layer.b2(),
+        targets,
+        workers);
   }
 }
