@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static org.blocksparse.testing.Failures.assertFails;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -146,16 +146,14 @@ final class ClosedMeanwhileTest {
     HierarchicalSoftmax layer = HierarchicalSoftmax.builder(3, 5).build();
     layer.close();
     try (FloatTensor x = FloatTensor.zeros(2, 3)) {
-      assertEquals(
-          "layer: the layer is closed",
-          assertThrows(IllegalStateException.class, () -> layer.topK(x, 1)).getMessage());
+      assertFails(
+          IllegalStateException.class, "layer: the layer is closed", () -> layer.topK(x, 1));
     }
     try (HierarchicalSoftmax open = HierarchicalSoftmax.builder(3, 5).classes(2).build();
         FloatTensor x = FloatTensor.zeros(2, 3)) {
       open.b1().close();
-      assertEquals(
-          "b1: the tensor (2) is closed",
-          assertThrows(IllegalStateException.class, () -> open.topK(x, 1)).getMessage());
+      assertFails(
+          IllegalStateException.class, "b1: the tensor (2) is closed", () -> open.topK(x, 1));
     }
   }
 }

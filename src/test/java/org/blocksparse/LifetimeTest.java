@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static org.blocksparse.testing.Failures.assertFails;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -130,8 +131,10 @@ final class LifetimeTest {
     assertEquals(3, view.get(0, 0, 0, 1));
     owner.close();
     assertTrue(view.isClosed());
-    IllegalStateException e = assertThrows(IllegalStateException.class, () -> view.get(0, 0, 0, 1));
-    assertEquals("tensor: the tensor (1, 1, 2, 2) is closed", e.getMessage());
+    assertFails(
+        IllegalStateException.class,
+        "tensor: the tensor (1, 1, 2, 2) is closed",
+        () -> view.get(0, 0, 0, 1));
     assertEquals("FloatTensor(1, 1, 2, 2) (closed)", view.toString());
   }
 
@@ -354,9 +357,8 @@ final class LifetimeTest {
       layer.addOutputs(2000);
       // Only the memory that is kept between calls.
       assertTrue(freed.get() < 64 << 10, freed + " bytes were freed under the growth");
-      assertEquals(
-          "layer: the layer is closed",
-          assertThrows(IllegalStateException.class, () -> layer.topK(x, 1)).getMessage());
+      assertFails(
+          IllegalStateException.class, "layer: the layer is closed", () -> layer.topK(x, 1));
       assertTrue(layer.W2().isClosed());
     }
     long left = settledBytes() - before;

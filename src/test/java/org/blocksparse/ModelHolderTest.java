@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static org.blocksparse.testing.Failures.assertFails;
+import static org.blocksparse.testing.Failures.assertRejects;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotSame;
@@ -168,8 +170,8 @@ final class ModelHolderTest {
     lease.close();
     holder.close();
     assertEquals(0, model.closed.get());
-    IllegalStateException refused = assertThrows(IllegalStateException.class, lease::get);
-    assertEquals("lease: it is closed; acquire another one", refused.getMessage());
+    assertFails(
+        IllegalStateException.class, "lease: it is closed; acquire another one", lease::get);
     assertSame(model, other.get());
     other.close();
     assertEquals(1, model.closed.get());
@@ -211,10 +213,8 @@ final class ModelHolderTest {
   void refusesTheCurrentModelAndNone() {
     Model model = new Model();
     try (ModelHolder<Model> holder = holder(model)) {
-      assertEquals(
-          "model: expected another one than the current one",
-          assertThrows(IllegalArgumentException.class, () -> holder.reload(() -> model))
-              .getMessage());
+      assertRejects(
+          "model: expected another one than the current one", () -> holder.reload(() -> model));
       assertThrows(NullPointerException.class, () -> holder.reload(() -> null));
       assertEquals(2, holder.failedReloads());
       assertEquals(0, model.closed.get());
@@ -229,9 +229,7 @@ final class ModelHolderTest {
     Model late = new Model();
     for (Runnable use :
         List.<Runnable>of(holder::acquire, holder::age, () -> holder.reload(() -> late))) {
-      assertEquals(
-          "holder: the holder is closed",
-          assertThrows(IllegalStateException.class, use::run).getMessage());
+      assertFails(IllegalStateException.class, "holder: the holder is closed", use::run);
     }
     assertEquals(0, late.closed.get());
   }
@@ -241,17 +239,15 @@ final class ModelHolderTest {
   void aHolderThatIsClosedDuringAReloadClosesTheNewModel() {
     Model late = new Model();
     ModelHolder<Model> holder = holder(new Model());
-    assertEquals(
+    assertFails(
+        IllegalStateException.class,
         "holder: the holder is closed",
-        assertThrows(
-                IllegalStateException.class,
-                () ->
-                    holder.reload(
-                        () -> {
-                          holder.close();
-                          return late;
-                        }))
-            .getMessage());
+        () ->
+            holder.reload(
+                () -> {
+                  holder.close();
+                  return late;
+                }));
     assertEquals(1, late.closed.get());
   }
 
@@ -260,17 +256,15 @@ final class ModelHolderTest {
     Model inner = new Model();
     Model outer = new Model();
     try (ModelHolder<Model> holder = holder(new Model())) {
-      assertEquals(
+      assertFails(
+          IllegalStateException.class,
           "holder: its loader has reloaded it; load one model at a time",
-          assertThrows(
-                  IllegalStateException.class,
-                  () ->
-                      holder.reload(
-                          () -> {
-                            holder.reload(() -> inner);
-                            return outer;
-                          }))
-              .getMessage());
+          () ->
+              holder.reload(
+                  () -> {
+                    holder.reload(() -> inner);
+                    return outer;
+                  }));
       assertEquals(1, outer.closed.get());
       try (ModelHolder.Lease<Model> lease = holder.acquire()) {
         assertSame(inner, lease.get());

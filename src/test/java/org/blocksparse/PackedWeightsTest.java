@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static org.blocksparse.testing.Failures.assertFails;
+import static org.blocksparse.testing.Failures.assertRejects;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
@@ -30,7 +31,6 @@ import org.blocksparse.testing.Seeded;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
-import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.FieldSource;
@@ -450,7 +450,7 @@ final class PackedWeightsTest {
         BlockPlan plan = BlockPlan.dense(2)) {
       BlockPlan exact = plan.withInputBits(32);
       assertTrue(exact.toString().endsWith(", inputs of 32 bits)"), exact.toString());
-      assertRefused("bits: expected 8, 16 or 32 but was 0", () -> plan.withInputBits(0));
+      assertRejects("bits: expected 8, 16 or 32 but was 0", () -> plan.withInputBits(0));
       float[] before = out.toArray();
       for (ElementType type : PACKED) {
         try (Weights weights = Weights.of(W, type)) {
@@ -460,17 +460,18 @@ final class PackedWeightsTest {
                   + " but was "
                   + exact
                   + "; BlockPlan lists those of each type of weights, and W.widened() takes any";
-          assertRefused(
+          assertRejects(
               refused, () -> SparseBlockDot.apply(weights, h, exact, Epilogue.none(), out));
-          assertRefused(refused, () -> SparseBlockGemv.applyInPlace(weights, h, exact, out));
-          assertRefused(
+          assertRejects(refused, () -> SparseBlockGemv.applyInPlace(weights, h, exact, out));
+          assertRejects(
               "W: expected weights that are not packed, for a gradient, but was "
                   + weights
                   + "; take W.widened()",
               () -> SparseBlockDot.gradH(weights, out, plan));
-          assertEquals(
+          assertFails(
+              IllegalStateException.class,
               "weights: " + weights + " is packed and has no transposed view",
-              assertThrows(IllegalStateException.class, weights::transposeBlocks).getMessage());
+              weights::transposeBlocks);
           assertTrue(type.isPacked());
         }
       }
@@ -478,9 +479,5 @@ final class PackedWeightsTest {
       SparseBlockDot.apply(W, h, exact, Epilogue.none(), out);
       assertArrayEquals(new float[10], out.toArray());
     }
-  }
-
-  private static void assertRefused(String message, Executable call) {
-    assertEquals(message, assertThrows(IllegalArgumentException.class, call).getMessage());
   }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static org.blocksparse.testing.Failures.assertFails;
+import static org.blocksparse.testing.Failures.assertRejects;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -179,15 +181,13 @@ final class SparseRowsTest {
       assertArrayEquals(new int[] {20_000}, rows.indices(20_000));
     }
     indices[20_000] = -5;
-    assertEquals(
+    assertFails(
+        IndexOutOfBoundsException.class,
         "indices[20000] = -5 is negative",
-        assertThrows(IndexOutOfBoundsException.class, () -> SparseRows.of(offsets, indices))
-            .getMessage());
+        () -> SparseRows.of(offsets, indices));
     offsets[8192] = 8190;
-    assertEquals(
-        "offsets[8192] = 8190 is less than the one before",
-        assertThrows(IllegalArgumentException.class, () -> SparseRows.of(offsets, indices))
-            .getMessage());
+    assertRejects(
+        "offsets[8192] = 8190 is less than the one before", () -> SparseRows.of(offsets, indices));
   }
 
   @Test

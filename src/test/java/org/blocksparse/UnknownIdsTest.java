@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static org.blocksparse.testing.Failures.assertFails;
+import static org.blocksparse.testing.Failures.assertRejects;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -101,12 +103,10 @@ final class UnknownIdsTest {
       assertSame(
           layer.topK(x, 20, Filter.without(0, 1).withRenormalization()),
           layer.topK(x, 20, lenient.withRenormalization().and(Filter.without(1))));
-      assertEquals(
+      assertFails(
+          IndexOutOfBoundsException.class,
           "filter[0] = 60 is outside [0, outputs = 20)",
-          assertThrows(
-                  IndexOutOfBoundsException.class,
-                  () -> layer.topK(x, 1, lenient.and(Filter.without(60))))
-              .getMessage());
+          () -> layer.topK(x, 1, lenient.and(Filter.without(60))));
     }
   }
 
@@ -132,10 +132,7 @@ final class UnknownIdsTest {
   @Test
   void rowsThatAreRefusedCountNothing() {
     List<int[]> ids = List.of(new int[] {-1});
-    assertEquals(
-        "bound: expected at least 1 but was 0",
-        assertThrows(IllegalArgumentException.class, () -> SparseRows.of(ids, 0, unknown))
-            .getMessage());
+    assertRejects("bound: expected at least 1 but was 0", () -> SparseRows.of(ids, 0, unknown));
     assertThrows(
         IllegalArgumentException.class,
         () -> SparseRows.of(ids, List.of(new float[2]), 1, unknown));

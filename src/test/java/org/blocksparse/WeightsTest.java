@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static org.blocksparse.testing.Failures.assertFails;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -280,11 +281,10 @@ final class WeightsTest {
       weights.close();
       weights.close();
       assertTrue(weights.isClosed());
-      IllegalStateException e =
-          assertThrows(
-              IllegalStateException.class,
-              () -> SparseBlockGemv.applyInPlace(weights, h, plan, out));
-      assertEquals("W: the weights (1, 1, 2, 2) are closed", e.getMessage());
+      assertFails(
+          IllegalStateException.class,
+          "W: the weights (1, 1, 2, 2) are closed",
+          () -> SparseBlockGemv.applyInPlace(weights, h, plan, out));
       assertThrows(IllegalStateException.class, weights::widened);
       W.close();
       assertThrows(IllegalStateException.class, () -> Weights.of(W, ElementType.INT8));

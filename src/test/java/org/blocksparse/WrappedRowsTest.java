@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse;
 
+import static org.blocksparse.testing.Failures.assertFails;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -161,11 +162,10 @@ final class WrappedRowsTest {
     try (SparseRows rows = SparseRows.wrap(offsets, indices);
         SparseRows labels = fixed()) {
       indices.put(2, -1);
-      Exception e =
-          assertThrows(
-              IndexOutOfBoundsException.class,
-              () -> ClassAssignment.clustered(rows, labels, BOUND, 2, 1, Workers.common()));
-      assertEquals("features: indices[2] = -1 is negative", e.getMessage());
+      assertFails(
+          IndexOutOfBoundsException.class,
+          "features: indices[2] = -1 is negative",
+          () -> ClassAssignment.clustered(rows, labels, BOUND, 2, 1, Workers.common()));
     }
   }
 
@@ -217,16 +217,16 @@ final class WrappedRowsTest {
         assertArrayEquals(new int[] {7, 0}, selected.indices(1));
       }
       String outside = "rows: offsets[3]: expected a number in [2, 5] but was 6";
-      assertRefused(IllegalArgumentException.class, outside, () -> rows.slice(1, 3));
-      assertRefused(IllegalArgumentException.class, outside, () -> rows.select(0, 2));
+      assertFails(IllegalArgumentException.class, outside, () -> rows.slice(1, 3));
+      assertFails(IllegalArgumentException.class, outside, () -> rows.select(0, 2));
       offsets.put(3, 5);
       String negative = "indices[2] = -1 is negative";
-      assertRefused(IndexOutOfBoundsException.class, negative, () -> rows.slice(2, 3));
-      assertRefused(IndexOutOfBoundsException.class, negative, () -> rows.select(2));
+      assertFails(IndexOutOfBoundsException.class, negative, () -> rows.slice(2, 3));
+      assertFails(IndexOutOfBoundsException.class, negative, () -> rows.select(2));
       offsets.put(1, -1);
       outside = "rows: offsets[1]: expected a number in [0, 5] but was -1";
-      assertRefused(IllegalArgumentException.class, outside, () -> rows.slice(1, 2));
-      assertRefused(IllegalArgumentException.class, outside, () -> rows.select(1));
+      assertFails(IllegalArgumentException.class, outside, () -> rows.slice(1, 2));
+      assertFails(IllegalArgumentException.class, outside, () -> rows.select(1));
     }
   }
 
@@ -237,12 +237,12 @@ final class WrappedRowsTest {
       indices.put(4, -1);
       String negative = "labels: indices[4] = -1 is negative";
       Executable add = () -> add(rows, Metrics.upTo(1));
-      assertRefused(IndexOutOfBoundsException.class, negative, add);
+      assertFails(IndexOutOfBoundsException.class, negative, add);
       indices.put(4, BOUND);
       add(rows, Metrics.upTo(1));
       offsets.put(1, 3);
       String fall = "labels: offsets[2] = 2 is less than the one before";
-      assertRefused(IllegalArgumentException.class, fall, add);
+      assertFails(IllegalArgumentException.class, fall, add);
     }
   }
 
@@ -251,16 +251,11 @@ final class WrappedRowsTest {
     try (SparseRows rows = SparseRows.wrap(offsets, indices)) {
       offsets.put(1, 3);
       String fall = "rows: offsets[2]: expected a number in [3, 5] but was 2";
-      assertRefused(IllegalArgumentException.class, fall, () -> rows.size(1));
-      assertRefused(IllegalArgumentException.class, fall, () -> rows.indices(1));
-      assertRefused(IllegalArgumentException.class, fall, () -> rows.values(1));
+      assertFails(IllegalArgumentException.class, fall, () -> rows.size(1));
+      assertFails(IllegalArgumentException.class, fall, () -> rows.indices(1));
+      assertFails(IllegalArgumentException.class, fall, () -> rows.values(1));
       assertEquals(3, rows.size(2));
     }
-  }
-
-  private static void assertRefused(
-      Class<? extends Exception> type, String message, Executable call) {
-    assertEquals(message, assertThrows(type, call).getMessage());
   }
 
   /** The offsets of a slice are its own memory. */

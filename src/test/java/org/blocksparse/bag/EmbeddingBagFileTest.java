@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bag;
 
+import static org.blocksparse.testing.Failures.assertFails;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -238,9 +239,7 @@ final class EmbeddingBagFileTest {
 
   private void assertRefused(String reason) {
     long before = FloatTensor.allocatedBytes();
-    assertEquals(
-        file + ": " + reason,
-        assertThrows(FileFormatException.class, () -> EmbeddingBag.load(file)).getMessage());
+    assertFails(FileFormatException.class, file + ": " + reason, () -> EmbeddingBag.load(file));
     assertTrue(FloatTensor.allocatedBytes() <= before);
   }
 

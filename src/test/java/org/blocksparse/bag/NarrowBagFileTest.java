@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.bag;
 
+import static org.blocksparse.testing.Failures.assertFails;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -202,7 +203,7 @@ final class NarrowBagFileTest {
   }
 
   private static void assertRefused(String message, Saving saving) {
-    assertEquals(message, assertThrows(RuntimeException.class, saving::run).getMessage());
+    assertFails(RuntimeException.class, message, saving::run);
   }
 
   // ------------------------------------------------------------------------------- hostile files
@@ -218,8 +219,7 @@ final class NarrowBagFileTest {
   private void assertRefused(byte[] bytes, String reason) throws IOException {
     Files.write(other, bytes);
     long before = FloatTensor.allocatedBytes();
-    FileFormatException e = assertThrows(FileFormatException.class, () -> EmbeddingBag.load(other));
-    assertEquals(other + ": " + reason, e.getMessage());
+    assertFails(FileFormatException.class, other + ": " + reason, () -> EmbeddingBag.load(other));
     assertTrue(FloatTensor.allocatedBytes() <= before);
   }
 

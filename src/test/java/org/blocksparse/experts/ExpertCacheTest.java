@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.experts;
 
+import static org.blocksparse.testing.Failures.assertFails;
+import static org.blocksparse.testing.Failures.assertRejects;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
@@ -416,11 +418,11 @@ final class ExpertCacheTest {
     Path file = saved(data, "layer", ElementType.Q8_0, false);
     Path other = saved(data, "other", ElementType.Q4_0, true);
     LoadOptions mapped = LoadOptions.mapped();
-    assertMessage("bytes: expected a positive number but was 0", () -> ExpertCache.ofBytes(0));
+    assertRejects("bytes: expected a positive number but was 0", () -> ExpertCache.ofBytes(0));
     try (ExpertCache small = ExpertCache.ofBytes(EXPERT_BYTES - 1);
         ExpertCache cache = ExpertCache.ofBytes(2 * EXPERT_BYTES)) {
       long before = Storage.allocatedBytes();
-      assertMessage(
+      assertRejects(
           "cache: expected at least the "
               + EXPERT_BYTES
               + " bytes of an expert but was one of "
@@ -428,11 +430,11 @@ final class ExpertCacheTest {
               + " bytes",
           () -> MixtureOfExperts.load(file, mapped, small));
       assertEquals(before, Storage.allocatedBytes());
-      assertMessage(
+      assertRejects(
           "options: expected LoadOptions.mapped()",
           () -> MixtureOfExperts.load(file, LoadOptions.copied(), cache));
       MixtureOfExperts layer = MixtureOfExperts.load(file, mapped, cache);
-      assertMessage(
+      assertRejects(
           "cache: expected experts 40 -> 70 -> 33 of Q8_0 and Q8_0, as the cache has, but was"
               + " 40 -> 70 -> 33 of Q4_0 and Q4_0 with biases; give other experts a cache of their"
               + " own",
@@ -441,7 +443,7 @@ final class ExpertCacheTest {
       try (MixtureOfExperts plain = MixtureOfExperts.builder(3, 2, EXPERTS).build()) {
         plain.save(floats);
       }
-      assertMessage(
+      assertRejects(
           "file: expected packed weights, W2 of the type of W1, but was of FLOAT32 and FLOAT32; save"
               + " what withWeights(ElementType.Q8_0) returns",
           () -> MixtureOfExperts.load(floats, mapped, cache));
@@ -463,20 +465,18 @@ final class ExpertCacheTest {
           mixed.save(both);
         }
       }
-      assertMessage(
+      assertRejects(
           "file: expected packed weights, W2 of the type of W1, but was of Q8_0 and PACKED_BFLOAT16;"
               + " save what withWeights(ElementType.Q8_0) returns",
           () -> MixtureOfExperts.load(both, mapped, cache));
       cache.close();
       try (FloatTensor x = rows(data, 1)) {
-        assertEquals(
-            "cache: the cache is closed",
-            assertThrows(IllegalStateException.class, () -> layer.apply(x)).getMessage());
+        assertFails(
+            IllegalStateException.class, "cache: the cache is closed", () -> layer.apply(x));
         assertThrows(IllegalStateException.class, () -> MixtureOfExperts.load(file, mapped, cache));
         layer.close();
-        assertEquals(
-            "layer: the layer is closed",
-            assertThrows(IllegalStateException.class, () -> layer.apply(x)).getMessage());
+        assertFails(
+            IllegalStateException.class, "layer: the layer is closed", () -> layer.apply(x));
       }
     }
   }
@@ -506,9 +506,5 @@ final class ExpertCacheTest {
 
   private interface Call {
     Object run() throws IOException;
-  }
-
-  private static void assertMessage(String message, Call call) {
-    assertEquals(message, assertThrows(IllegalArgumentException.class, call::run).getMessage());
   }
 }

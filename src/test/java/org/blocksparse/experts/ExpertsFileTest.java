@@ -2,6 +2,8 @@
 package org.blocksparse.experts;
 
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
+import static org.blocksparse.testing.Failures.assertFails;
+import static org.blocksparse.testing.Failures.assertRejects;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -298,17 +300,16 @@ public final class ExpertsFileTest {
       bytes.withInputBits(16);
       halfBytes.withInputBits(8);
       layer.withInputBits(32);
-      assertEquals(
+      assertFails(
+          IllegalStateException.class,
           "withInputBits: "
               + bytes.parameters().get("W1")
               + " is not multiplied by inputs of 32 bits; BlockPlan lists those of each type of"
               + " weights",
-          assertThrows(IllegalStateException.class, () -> bytes.withInputBits(32)).getMessage());
+          () -> bytes.withInputBits(32));
       assertThrows(IllegalStateException.class, () -> halfBytes.withInputBits(16));
       assertThrows(IllegalStateException.class, () -> layer.withInputBits(8));
-      assertEquals(
-          "bits: expected 8, 16 or 32 but was 4",
-          assertThrows(IllegalArgumentException.class, () -> bytes.withInputBits(4)).getMessage());
+      assertRejects("bits: expected 8, 16 or 32 but was 4", () -> bytes.withInputBits(4));
     }
   }
 
@@ -327,12 +328,10 @@ public final class ExpertsFileTest {
                         "W1", first.transposeBlocks(),
                         "W2", second.transposeBlocks(),
                         "Wg", FloatTensor.zeros(1, 1, 2, 3)))) {
-      IllegalArgumentException refused =
-          assertThrows(IllegalArgumentException.class, () -> layer.save(file));
-      assertEquals(
+      assertRejects(
           "W1: Weights(1, 3, 2, 6) of BFLOAT16 is a transposed view; save what"
               + " withWeights(BFLOAT16) returns, which is none",
-          refused.getMessage());
+          () -> layer.save(file));
       try (MixtureOfExperts copy = layer.withWeights(ElementType.BFLOAT16)) {
         assertEqual(layer, copy);
         assertArrayEquals(applied(layer, rows), applied(copy.withInputBits(32), rows), 1e-5f);

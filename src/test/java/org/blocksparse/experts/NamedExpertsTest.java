@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.experts;
 
+import static org.blocksparse.testing.Failures.assertRejects;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -255,9 +256,7 @@ final class NamedExpertsTest {
       for (MixtureOfExpertsBuilder wrong : new MixtureOfExpertsBuilder[] {large, shared}) {
         for (Executable build :
             new Executable[] {wrong::build, () -> built(wrong, model, ElementType.FLOAT32)}) {
-          assertEquals(
-              "hidden: expected at most 2^30 - 1 with SWIGLU but was 1073741824",
-              assertThrows(IllegalArgumentException.class, build).getMessage());
+          assertRejects("hidden: expected at most 2^30 - 1 with SWIGLU but was 1073741824", build);
         }
       }
     }
@@ -313,12 +312,7 @@ final class NamedExpertsTest {
   }
 
   private static void refused(String message, Activation activation, Map<String, BlockMatrix> p) {
-    assertEquals(
-        message,
-        assertThrows(
-                IllegalArgumentException.class,
-                () -> MixtureOfExperts.builder(2, 2, 1).activation(activation).build(p))
-            .getMessage());
+    assertRejects(message, () -> MixtureOfExperts.builder(2, 2, 1).activation(activation).build(p));
     p.values().forEach(parameter -> assertTrue(!parameter.isClosed()));
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.io;
 
+import static org.blocksparse.testing.Failures.assertRejects;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -425,16 +426,12 @@ final class GgufFileTest {
     refused("i32", widened + "I32 (3)", () -> gguf.floats("i32"));
     refused("tq2_0", widened + "TQ2_0 (2, 256)" + remedy, () -> gguf.weights("tq2_0"));
     for (int[] blocks : new int[][] {{1, 2}, {-1, -3}, {0, 3}, {2, 1}}) {
-      IllegalArgumentException e =
-          assertThrows(
-              IllegalArgumentException.class,
-              () -> gguf.weights(List.of("f32"), blocks[0], blocks[1]));
-      assertEquals(
+      assertRejects(
           "iBlocks, oBlocks: expected 1 and 3 or the reverse, as f32 has so many matrices, but was "
               + blocks[0]
               + " and "
               + blocks[1],
-          e.getMessage());
+          () -> gguf.weights(List.of("f32"), blocks[0], blocks[1]));
     }
     String other = "expected F32 (3, 5, 64), as f32 is, but was F16 (3, 5, 64)";
     refused("f16", other, () -> gguf.weights(List.of("f32", "f16"), 1, 3));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.io;
 
+import static org.blocksparse.testing.Failures.assertRejects;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -426,16 +427,12 @@ final class HuggingFaceModelTest {
     Path file = mxfp4(data, 3, 4, 32).tensors.write(file("arguments"));
     HuggingFaceModel model = HuggingFaceModel.open(file);
     for (int wrong : new int[] {-1, 3}) {
-      assertEquals(
-          "matrix: expected 0 to 2 but was " + wrong,
-          assertThrows(IllegalArgumentException.class, () -> model.floats("M", wrong))
-              .getMessage());
+      assertRejects("matrix: expected 0 to 2 but was " + wrong, () -> model.floats("M", wrong));
     }
-    assertEquals(
+    assertRejects(
         "iBlocks, oBlocks: expected 1 and 3 or the reverse, as M has so many matrices, but was 1"
             + " and 2",
-        assertThrows(IllegalArgumentException.class, () -> model.weights(List.of("M"), 1, 2))
-            .getMessage());
+        () -> model.weights(List.of("M"), 1, 2));
     assertThrows(IllegalArgumentException.class, () -> model.weights(List.of(), 1, 1));
     model.close();
     model.close();

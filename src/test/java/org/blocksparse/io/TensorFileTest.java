@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.io;
 
+import static org.blocksparse.testing.Failures.assertFails;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -218,9 +219,8 @@ final class TensorFileTest {
       assertThrows(NullPointerException.class, () -> tensors.floats(null));
       tensors.close();
       tensors.close();
-      assertEquals(
-          "file: the file is closed",
-          assertThrows(IllegalStateException.class, () -> tensors.floats("W")).getMessage());
+      assertFails(
+          IllegalStateException.class, "file: the file is closed", () -> tensors.floats("W"));
       assertTrue(FloatTensor.allocatedBytes() <= before, "memory was kept");
     }
     Files.write(file, new byte[100]);

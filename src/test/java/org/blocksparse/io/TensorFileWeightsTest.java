@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.io;
 
+import static org.blocksparse.testing.Failures.assertFails;
+import static org.blocksparse.testing.Failures.assertRejects;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -148,12 +150,9 @@ final class TensorFileWeightsTest {
           FloatTensor out = pages.reshape(8, 1, 8);
           FloatTensor h = FloatTensor.zeros(8, 1, 8);
           BlockPlan plan = BlockPlan.dense(8)) {
-        IllegalArgumentException refused =
-            assertThrows(
-                IllegalArgumentException.class,
-                () -> SparseBlockDot.apply(W, h, plan, Epilogue.none(), out));
-        assertEquals(
-            "out: shares memory with W; an output must not overlap an input", refused.getMessage());
+        assertRejects(
+            "out: shares memory with W; an output must not overlap an input",
+            () -> SparseBlockDot.apply(W, h, plan, Epilogue.none(), out));
         assertArrayEquals(floats.toArray(), pages.toArray());
       }
     }
@@ -272,7 +271,7 @@ final class TensorFileWeightsTest {
 
   private static void assertRefused(
       Class<? extends RuntimeException> exception, String message, Call call) {
-    assertEquals(message, assertThrows(exception, call::run).getMessage());
+    assertFails(exception, message, call::run);
   }
 
   private byte[] saved(ElementType type, Data data) throws IOException {
@@ -330,9 +329,7 @@ final class TensorFileWeightsTest {
       long before = FloatTensor.allocatedBytes();
       try (TensorFile tensors = TensorFile.open(other, options)) {
         for (int time = 0; time < 2; time++) {
-          FileFormatException e =
-              assertThrows(FileFormatException.class, () -> tensors.weights("W"));
-          assertEquals(other + ": " + reason, e.getMessage());
+          assertFails(FileFormatException.class, other + ": " + reason, () -> tensors.weights("W"));
           assertTrue(FloatTensor.allocatedBytes() <= before, "memory was kept");
         }
       }
@@ -448,9 +445,10 @@ final class TensorFileWeightsTest {
   void whatIsNoWeightsIsTold(Data data) throws IOException {
     savedUnpacked(data);
     try (TensorFile tensors = TensorFile.open(file)) {
-      assertEquals(
+      assertFails(
+          FileFormatException.class,
           file + ": W: expected F32 but was I8 (2, 3, 5, 7)",
-          assertThrows(FileFormatException.class, () -> tensors.floats("W")).getMessage());
+          () -> tensors.floats("W"));
       assertRefused(NullPointerException.class, "name", () -> tensors.weights(null));
       tensors.close();
       assertRefused(
@@ -458,9 +456,10 @@ final class TensorFileWeightsTest {
     }
     TensorFile.save(file, Map.of("b", FloatTensor.zeros(7)));
     try (TensorFile tensors = TensorFile.open(file)) {
-      assertEquals(
+      assertFails(
+          FileFormatException.class,
           file + ": b: expected F32 with 4 dimensions but was F32 (7)",
-          assertThrows(FileFormatException.class, () -> tensors.weights("b")).getMessage());
+          () -> tensors.weights("b"));
     }
   }
 

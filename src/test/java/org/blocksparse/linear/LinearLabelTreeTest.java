@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.linear;
 
+import static org.blocksparse.testing.Failures.assertFails;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -696,7 +697,7 @@ final class LinearLabelTreeTest {
                 List.of(new int[] {1, 1}, new int[] {0, 1, 1}),
                 List.of(new float[] {most, -most}, new float[] {1, most, most}));
         SparseRows targets = SparseRows.of(List.of(new int[] {0}, new int[] {1}))) {
-      assertRefused(
+      assertFails(
           IllegalArgumentException.class,
           "x: the values of feature 1 in row 1 add up to 6.805646932770577E38",
           () -> LinearLabelTree.builder(2, 2).train(rows, targets));
@@ -822,10 +823,8 @@ final class LinearLabelTreeTest {
                   (done, total) -> {
                     throw new IllegalStateException("enough");
                   });
-      assertEquals(
-          "enough",
-          assertThrows(IllegalStateException.class, () -> builder.train(data.x(), data.targets()))
-              .getMessage());
+      assertFails(
+          IllegalStateException.class, "enough", () -> builder.train(data.x(), data.targets()));
     }
     assertEquals(before, FloatTensor.allocatedBytes());
   }
@@ -857,11 +856,6 @@ final class LinearLabelTreeTest {
         assertThrows(IllegalStateException.class, () -> tree.topK(data.x(), 4));
       }
     }
-  }
-
-  private static void assertRefused(
-      Class<? extends Exception> type, String message, Executable call) {
-    assertEquals(message, assertThrows(type, call).getMessage());
   }
 
   @Test
@@ -988,7 +982,7 @@ final class LinearLabelTreeTest {
         LinearLabelTree full = LinearLabelTree.builder(2, 256).extend(tree, x, x)) {
       assertArrayEquals(new int[] {0, 1}, tree.topK(x, 2).outputs(0));
       assertEquals(0, full.topK(x, 1).output(0, 0));
-      assertRefused(
+      assertFails(
           IllegalArgumentException.class,
           "outputs: expected at most 254 more than the tree has, as its clusters have room for,"
               + " but was 255",

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.products;
 
+import static org.blocksparse.testing.Failures.assertFails;
+import static org.blocksparse.testing.Failures.assertRejects;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -137,9 +139,7 @@ final class OptimizerStateFileTest {
         assertEquals(state.toString(), loaded.toString());
       }
       many[1] = same.reshape(1, 1000, 1, SIZE);
-      assertEquals(
-          "tensors[1]: shares memory with tensors[0]",
-          assertThrows(IllegalArgumentException.class, () -> OptimizerState.of(many)).getMessage());
+      assertRejects("tensors[1]: shares memory with tensors[0]", () -> OptimizerState.of(many));
     } finally {
       for (FloatTensor tensor : many) {
         tensor.close();
@@ -155,15 +155,15 @@ final class OptimizerStateFileTest {
       train(start, startB, state, Optimizer.adam(0.1f), Optimizer.adam(0.1f), 1);
       state.save(file);
     }
-    assertEquals(
+    assertFails(
+        FileFormatException.class,
         file + ": __metadata__: has the state of 2 tensors, not of 1",
-        assertThrows(FileFormatException.class, () -> OptimizerState.load(file, start))
-            .getMessage());
+        () -> OptimizerState.load(file, start));
     try (FloatTensor wider = FloatTensor.zeros(BLOCKS, SIZE + 1)) {
-      assertEquals(
+      assertFails(
+          FileFormatException.class,
           file + ": optimizer.first.1: expected (3, 6) but was (3, 5)",
-          assertThrows(FileFormatException.class, () -> OptimizerState.load(file, start, wider))
-              .getMessage());
+          () -> OptimizerState.load(file, start, wider));
     }
   }
 

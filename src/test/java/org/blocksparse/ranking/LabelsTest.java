@@ -2,6 +2,7 @@
 package org.blocksparse.ranking;
 
 import static java.nio.charset.StandardCharsets.US_ASCII;
+import static org.blocksparse.testing.Failures.assertFails;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
@@ -22,7 +23,6 @@ import org.blocksparse.io.SaveOptions;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.testing.ThreadHeap;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Names of outputs in both directions, in rankings and in files. */
@@ -34,11 +34,6 @@ final class LabelsTest {
       List.of("", "a", "b", "ab", "Straße", "日本", "\0", "😀", "costarring", "liquid", "ba");
 
   @TempDir Path folder;
-
-  private static void assertRefused(
-      Class<? extends Throwable> type, String message, Executable call) {
-    assertEquals(message, assertThrows(type, call).getMessage());
-  }
 
   private static void assertAll(Labels labels, List<String> names) {
     assertEquals(names.size(), labels.size());
@@ -99,7 +94,7 @@ final class LabelsTest {
   void oneAfterTheOther() {
     assertAll(Labels.of("a", "b").with("c", "d"), List.of("a", "b", "c", "d"));
     assertAll(Labels.of("a").with(), List.of("a"));
-    assertRefused(
+    assertFails(
         IllegalArgumentException.class,
         "names[2]: is the same as names[0]",
         () -> Labels.of("a", "b").with("a"));
@@ -149,34 +144,34 @@ final class LabelsTest {
     try (HierarchicalSoftmax layer = HierarchicalSoftmax.builder(2, 3).build();
         FloatTensor x = FloatTensor.zeros(1, 2)) {
       assertFalse(layer.hasLabels());
-      assertRefused(
+      assertFails(
           IllegalStateException.class,
           "layer: has no labels; setLabels names its outputs",
           layer::labels);
       Ranking ranking = layer.topK(x, 1);
-      assertRefused(
+      assertFails(
           IllegalStateException.class,
           "layer: has no labels; setLabels names its outputs",
           () -> ranking.label(0, 0));
       assertNull(layer.explain(x, 0).label());
       for (Labels wrong : List.of(Labels.of("a", "b", "c", "d"), Labels.of("a", "b"))) {
-        assertRefused(
+        assertFails(
             IllegalArgumentException.class,
             "labels: expected 3 names but was " + wrong.size(),
             () -> layer.setLabels(wrong));
       }
-      assertRefused(NullPointerException.class, "labels", () -> layer.setLabels(null));
+      assertFails(NullPointerException.class, "labels", () -> layer.setLabels(null));
       layer.setLabels(Labels.of("a", "b", "c"));
       assertTrue(layer.hasLabels());
     }
     for (int wrong : new int[] {0, 2, 4}) {
       List<String> names = IntStream.range(0, wrong).mapToObj(i -> "" + i).toList();
-      assertRefused(
+      assertFails(
           IllegalArgumentException.class,
           "labels: expected 3 names but was " + wrong,
           () -> HierarchicalSoftmax.builder(2, 3).labels(Labels.of(names)));
     }
-    assertRefused(
+    assertFails(
         NullPointerException.class, "labels", () -> HierarchicalSoftmax.builder(2, 3).labels(null));
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.ranking;
 
+import static org.blocksparse.testing.Failures.assertFails;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -19,7 +20,6 @@ import org.blocksparse.IntTensor;
 import org.blocksparse.SparseRows;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.function.Executable;
 
 /** Metrics compared with figures computed by hand, and with those of scikit-learn. */
 final class MetricsTest {
@@ -100,8 +100,8 @@ final class MetricsTest {
                     + k
                     + ")";
             Class<IllegalArgumentException> type = IllegalArgumentException.class;
-            assertRefused(type, message, () -> shorter.ndcg(at));
-            assertRefused(type, message, () -> shorter.propensityScoredPrecision(at));
+            assertFails(type, message, () -> shorter.ndcg(at));
+            assertFails(type, message, () -> shorter.propensityScoredPrecision(at));
           }
         }
       }
@@ -109,9 +109,9 @@ final class MetricsTest {
     Metrics cut = metrics(2, ranking, few);
     String message =
         "k: expected at most upTo = 2, as a row has 3 outputs, but was 3; take Metrics.upTo(3)";
-    assertRefused(IllegalArgumentException.class, message, () -> cut.recall(3));
-    assertRefused(IllegalArgumentException.class, message, () -> cut.precision(3));
-    assertRefused(IllegalArgumentException.class, message, () -> cut.ndcg(3));
+    assertFails(IllegalArgumentException.class, message, () -> cut.recall(3));
+    assertFails(IllegalArgumentException.class, message, () -> cut.precision(3));
+    assertFails(IllegalArgumentException.class, message, () -> cut.ndcg(3));
   }
 
   @Test
@@ -341,11 +341,6 @@ final class MetricsTest {
     Metrics none = Metrics.upTo(1);
     assertTrue(Double.isNaN(none.precision(1)));
     assertTrue(Double.isNaN(none.ndcg(1)));
-  }
-
-  private static void assertRefused(
-      Class<? extends Throwable> type, String message, Executable call) {
-    assertEquals(message, assertThrows(type, call).getMessage());
   }
 
   @Test

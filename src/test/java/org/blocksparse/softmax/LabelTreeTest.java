@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.softmax;
 
+import static org.blocksparse.testing.Failures.assertFails;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -354,9 +355,10 @@ final class LabelTreeTest {
       assertEquals(names.name(ranking.output(0, 2)), ranking.label(0, 2));
       assertEquals("c", layer.explain(x, 2).label());
       assertFalse(bare.hasLabels());
-      assertEquals(
+      assertFails(
+          IllegalStateException.class,
           "layer: has no labels; setLabels names its outputs",
-          assertThrows(IllegalStateException.class, bare::labels).getMessage());
+          bare::labels);
       bare.setLabels(names);
       assertEquals("a", bare.labels().name(0));
       assertEquals(2, layer.features());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.files;
 
+import static org.blocksparse.testing.Failures.assertFails;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -106,17 +107,16 @@ final class AtomicFileTest {
 
   @Test
   void whatIsDeletedWhileItIsWrittenIsToldOfTheFileThatWasAskedFor() {
-    FileSystemException deleted =
-        assertThrows(
-            FileSystemException.class,
-            () ->
-                AtomicFile.write(
-                    file,
-                    channel -> {
-                      for (String name : names()) {
-                        Files.delete(folder.resolve(name));
-                      }
-                    }));
-    assertEquals(file + ": was deleted while it was written", deleted.getMessage());
+    assertFails(
+        FileSystemException.class,
+        file + ": was deleted while it was written",
+        () ->
+            AtomicFile.write(
+                file,
+                channel -> {
+                  for (String name : names()) {
+                    Files.delete(folder.resolve(name));
+                  }
+                }));
   }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.schedule;
 
+import static org.blocksparse.testing.Failures.assertRejects;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -61,9 +61,9 @@ final class SpinTimeTest {
       System.setProperty(SpinTime.PROPERTY, "1500");
       assertEquals(1_500_000, SpinTime.fromEnvironment());
       System.setProperty(SpinTime.PROPERTY, "1ms");
-      assertEquals(
+      assertRejects(
           "blocksparse.spin.micros: expected microseconds, such as 200, but was 1ms",
-          assertThrows(IllegalArgumentException.class, SpinTime::fromEnvironment).getMessage());
+          SpinTime::fromEnvironment);
     } finally {
       if (before == null) {
         System.clearProperty(SpinTime.PROPERTY);

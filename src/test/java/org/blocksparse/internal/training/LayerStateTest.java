@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.internal.training;
 
+import static org.blocksparse.testing.Failures.assertFails;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertSame;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
@@ -131,9 +131,10 @@ final class LayerStateTest {
       step.update(0, 0, gradient);
     }
     assertTrue(moment.isClosed());
-    assertEquals(
+    assertFails(
+        IllegalStateException.class,
         "layer: the layer is closed",
-        assertThrows(IllegalStateException.class, () -> state.begin(ADAM, kernels)).getMessage());
+        () -> state.begin(ADAM, kernels));
   }
 
   /** A rule of another kind has begun, with new memory that holds nothing yet. */
@@ -178,11 +179,8 @@ final class LayerStateTest {
   void whatIsClosedIsNeitherHeldNorReset() {
     state.close();
     String expected = "layer: the layer is closed";
-    assertEquals(expected, assertThrows(IllegalStateException.class, state::hold).getMessage());
-    assertEquals(
-        expected,
-        assertThrows(IllegalStateException.class, () -> state.reset(Optimizer.Kind.ADAM))
-            .getMessage());
+    assertFails(IllegalStateException.class, expected, state::hold);
+    assertFails(IllegalStateException.class, expected, () -> state.reset(Optimizer.Kind.ADAM));
   }
 
   private void assertNeeds(Optimizer rule, boolean isClipping, boolean isPlainDescent) {
