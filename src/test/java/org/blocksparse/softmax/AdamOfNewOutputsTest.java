@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Iterator;
 import java.util.SplittableRandom;
+import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.FloatTensor;
@@ -45,55 +46,36 @@ final class AdamOfNewOutputsTest {
 
   /** Ways to get outputs that are newer than their class. */
   private enum Growing {
-    ADDED {
-      @Override
-      void change(TwoLevelLayer<?> layer) {
-        layer.addOutputs(3);
-      }
-    },
-    ADDED_WITHOUT_ROOM {
-      @Override
-      void change(TwoLevelLayer<?> layer) {
-        layer.addOutputs(7);
-      }
-    },
-    ADDED_TWICE {
-      @Override
-      void change(TwoLevelLayer<?> layer) {
-        layer.addOutputs(1);
-        layer.addOutputs(9);
-        layer.addOutputs(2);
-      }
-    },
-    REUSED {
-      @Override
-      void change(TwoLevelLayer<?> layer) {
-        layer.retire(0, 3);
-        layer.reuse(3, 0);
-      }
-    },
-    RETIRED_AFTER {
-      @Override
-      void change(TwoLevelLayer<?> layer) {
-        layer.addOutputs(3);
-        layer.retire(3);
-      }
-    },
-    REASSIGNED {
-      @Override
-      void change(TwoLevelLayer<?> layer) {
-        layer.reassign(ClassAssignment.of(0, 1, 2, 0, 1, 2, 0, 1, 2));
-      }
-    },
-    REASSIGNED_AFTER {
-      @Override
-      void change(TwoLevelLayer<?> layer) {
-        layer.addOutputs(3);
-        layer.reassign(ClassAssignment.of(0, 1, 2, 0, 1, 2, 0, 1, 2, 1, 2, 0));
-      }
-    };
+    ADDED(layer -> layer.addOutputs(3)),
+    ADDED_WITHOUT_ROOM(layer -> layer.addOutputs(7)),
+    ADDED_TWICE(
+        layer -> {
+          layer.addOutputs(1);
+          layer.addOutputs(9);
+          layer.addOutputs(2);
+        }),
+    REUSED(
+        layer -> {
+          layer.retire(0, 3);
+          layer.reuse(3, 0);
+        }),
+    RETIRED_AFTER(
+        layer -> {
+          layer.addOutputs(3);
+          layer.retire(3);
+        }),
+    REASSIGNED(layer -> layer.reassign(ClassAssignment.of(0, 1, 2, 0, 1, 2, 0, 1, 2))),
+    REASSIGNED_AFTER(
+        layer -> {
+          layer.addOutputs(3);
+          layer.reassign(ClassAssignment.of(0, 1, 2, 0, 1, 2, 0, 1, 2, 1, 2, 0));
+        });
 
-    abstract void change(TwoLevelLayer<?> layer);
+    private final Consumer<TwoLevelLayer<?>> change;
+
+    Growing(Consumer<TwoLevelLayer<?>> change) {
+      this.change = change;
+    }
   }
 
   private static Stream<Arguments> cases() {
@@ -137,7 +119,7 @@ final class AdamOfNewOutputsTest {
     }
 
     void change(Growing how) {
-      how.change(layer);
+      how.change.accept(layer);
       int[] before = steps;
       steps = Arrays.copyOf(before, layer.outputs());
       if (how == Growing.REUSED) {
