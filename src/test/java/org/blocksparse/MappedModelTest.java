@@ -13,7 +13,6 @@ import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
-import java.nio.FloatBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,8 +29,6 @@ import org.blocksparse.internal.files.LoadSettings;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.TensorFile;
-import org.blocksparse.products.BlockPlan;
-import org.blocksparse.products.SparseBlockOuter;
 import org.blocksparse.programs.MappedLossProgram;
 import org.blocksparse.programs.MappedModelProgram;
 import org.blocksparse.softmax.HierarchicalSoftmax;
@@ -93,41 +90,6 @@ final class MappedModelTest {
       Path again = folder.resolve("again");
       mapped.save(again);
       assertEquals(-1, Files.mismatch(file, again));
-    }
-  }
-
-  @Test
-  void refusesToBeTrainedOrWritten() throws IOException {
-    Path file = saved();
-    try (HierarchicalSoftmax mapped = HierarchicalSoftmax.load(file, LoadOptions.mapped());
-        FloatTensor x = x();
-        IntTensor targets = targets();
-        FloatTensor rows = FloatTensor.zeros(1, 1, FEATURES);
-        FloatTensor slots = FloatTensor.zeros(1, 1, OUTPUTS / CLASSES)) {
-      FloatTensor w2 = mapped.W2();
-      IllegalStateException refused =
-          assertThrows(
-              IllegalStateException.class, () -> mapped.step(x, targets, Optimizer.sgd(1)));
-      String message = refused.getMessage();
-      assertTrue(message.contains("W2") && message.contains(file.toString()), message);
-      assertTrue(message.contains("copyOnWrite"), message);
-      assertThrows(IllegalStateException.class, () -> w2.set(1, 0, 0, 0));
-      assertThrows(IllegalStateException.class, () -> w2.fill(1));
-      assertThrows(IllegalStateException.class, () -> w2.put(0, new float[1], 0, 1));
-      assertThrows(IllegalStateException.class, () -> w2.copyFrom(new float[FEATURES * OUTPUTS]));
-      // W2 as the output of an operation, through a view.
-      FloatTensor blocks = w2.reshape(1, CLASSES, FEATURES, OUTPUTS / CLASSES);
-      try (IntTensor zero = IntTensor.zeros(1, 1);
-          BlockPlan plan = BlockPlan.of(zero, zero, 1, CLASSES)) {
-        assertThrows(
-            IllegalStateException.class,
-            () -> SparseBlockOuter.applyInPlace(rows, slots, plan, 1, blocks));
-      }
-      FloatBuffer buffer = w2.asFloatBuffer();
-      assertTrue(buffer.isReadOnly());
-      assertEquals(w2.get(5, 6, 7), buffer.get((5 * FEATURES + 6) * (OUTPUTS / CLASSES) + 7));
-      // Gradients do not train: they have memory of their own.
-      mapped.gradients(x, targets).close();
     }
   }
 

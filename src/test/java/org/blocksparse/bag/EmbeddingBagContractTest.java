@@ -22,8 +22,6 @@ import org.blocksparse.testing.Data;
 import org.blocksparse.testing.Data.Numbers;
 import org.blocksparse.testing.Guarded;
 import org.blocksparse.testing.KernelsUnderTest;
-import org.blocksparse.testing.OptimizerOracle;
-import org.blocksparse.testing.OptimizerOracle.Rule;
 import org.blocksparse.testing.Seeded;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -125,36 +123,6 @@ final class EmbeddingBagContractTest {
             FloatTensor gradValues = layer.gradValues(rows, gradOut)) {
           oracle.sums().assertHolds(mode + " out", out);
           oracle.gradValues().assertHolds(mode + " gradValues", gradValues);
-        }
-      }
-    }
-  }
-
-  @ParameterizedTest
-  @MethodSource("cases")
-  void steps_followTheOptimizer_andTouchOnlyRowsThatAreNamed(
-      KernelsUnderTest kernels, Case sizes, Data data) {
-    for (Rule rule : Rule.VARIOUS) {
-      Mode mode = data.oneOf(Mode.values());
-      BagProblem first = sizes.problem(data, Numbers.GAUSSIAN, true);
-      OptimizerOracle expected = new OptimizerOracle(rule, first.table().length);
-      try (EmbeddingBag layer =
-          layer(
-              first,
-              mode,
-              FloatTensor.of(first.table(), first.vocabulary(), first.features()),
-              kernels)) {
-        for (int step = 0; step < 3; step++) {
-          float[] before = layer.table().toArray();
-          BagProblem p = sizes.problem(data, Numbers.GAUSSIAN, step != 1).withTable(before);
-          BagOracle oracle = new BagOracle(p, mode);
-          // Six roundings of the rule itself: square, sum, root, sum, quotient, difference.
-          Bounded after = expected.step(before, oracle.gradTable(), oracle.touched(), 6);
-          try (SparseRows rows = p.rows();
-              FloatTensor gradOut = FloatTensor.of(p.gradOut(), p.bags(), p.features())) {
-            layer.step(rows, gradOut, rule.optimizer());
-          }
-          after.assertHolds(rule + ", step " + step, layer.table());
         }
       }
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.experts;
 
+import static org.blocksparse.testing.Failures.assertFails;
+import static org.blocksparse.testing.Failures.assertRejects;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -394,20 +396,15 @@ final class ExpertsTrainingTest {
       pass.step(out, sgd);
       float[] after = ((FloatTensor) layer.parameters().get("W1")).toArray();
       String reason = "pass: its step has changed the parameters; call forward for another pass";
-      assertEquals(reason, refusal(IllegalStateException.class, () -> pass.step(out, sgd)));
-      assertEquals(
+      assertFails(IllegalStateException.class, reason, () -> pass.step(out, sgd));
+      assertFails(
+          IllegalStateException.class,
           reason,
-          refusal(
-              IllegalStateException.class,
-              () -> pass.backward(out, GradientOptions.overwrite(), Map.of(), gradX)));
+          () -> pass.backward(out, GradientOptions.overwrite(), Map.of(), gradX));
       assertArrayEquals(after, ((FloatTensor) layer.parameters().get("W1")).toArray());
       pass.clear(Map.of());
       assertEquals(6, pass.gradGates().shape().size());
     }
-  }
-
-  private static String refusal(Class<? extends Exception> type, Runnable call) {
-    return assertThrows(type, call::run).getMessage();
   }
 
   @Test
@@ -424,50 +421,35 @@ final class ExpertsTrainingTest {
       Optimizer adam = Optimizer.adam(0.1f);
       ExpertsPass pass = layer.forward(x, out);
       gradOut.set(Float.NaN, 1, 2);
-      assertEquals(
-          "gradOut[1, 2] = NaN is not finite",
-          refusal(IllegalArgumentException.class, () -> pass.step(gradOut, adam)));
-      assertEquals(
+      assertRejects("gradOut[1, 2] = NaN is not finite", () -> pass.step(gradOut, adam));
+      assertRejects(
           "gradX: shares memory with gradOut; an output must not overlap an input",
-          refusal(IllegalArgumentException.class, () -> pass.step(out, adam, out)));
+          () -> pass.step(out, adam, out));
       GradientOptions once = GradientOptions.overwrite();
-      assertEquals(
+      assertRejects(
           "gradients: \"W3\" is none of the parameters [Wg, W1, W2]",
-          refusal(
-              IllegalArgumentException.class,
-              () -> pass.backward(out, once, Map.of("W3", gradOut), null)));
-      assertEquals(
+          () -> pass.backward(out, once, Map.of("W3", gradOut), null));
+      assertRejects(
           "W1: expected the shape of the parameter = (1, 4, 4, 10) but was (2, 4)",
-          refusal(
-              IllegalArgumentException.class,
-              () -> pass.backward(out, once, Map.of("W1", gradOut), null)));
+          () -> pass.backward(out, once, Map.of("W1", gradOut), null));
       try (Routing ungated = TopKGate.of(4, 1).route(FloatTensor.zeros(2, 4));
           ExpertsPass foreign = layer.forward(x, ungated, out)) {
-        assertEquals(
+        assertRejects(
             "gradients: Wg has none, as the routing is not of the layer's gate",
-            refusal(
-                IllegalArgumentException.class,
-                () ->
-                    foreign.backward(
-                        out, once, Map.of("Wg", FloatTensor.zeros(1, 1, 4, 4)), null)));
+            () -> foreign.backward(out, once, Map.of("Wg", FloatTensor.zeros(1, 1, 4, 4)), null));
       }
       try (IntTensor chosen = IntTensor.zeros(2, 1);
           FloatTensor nan = FloatTensor.of(new float[] {1, Float.NaN}, 2, 1);
           Routing given = Routing.of(chosen, nan, 4);
           ExpertsPass foreign = layer.forward(x, given, other)) {
-        assertEquals(
-            "gates[1, 0] = NaN is not finite",
-            refusal(IllegalArgumentException.class, () -> foreign.step(out, adam)));
+        assertRejects("gates[1, 0] = NaN is not finite", () -> foreign.step(out, adam));
       }
       x.set(Float.POSITIVE_INFINITY, 0, 1);
-      assertEquals(
-          "x[0, 1] = Infinity is not finite",
-          refusal(IllegalArgumentException.class, () -> pass.step(out, adam)));
+      assertRejects("x[0, 1] = Infinity is not finite", () -> pass.step(out, adam));
       pass.close();
       pass.close();
-      assertEquals(
-          "pass: the pass is closed",
-          refusal(IllegalStateException.class, () -> pass.step(out, adam)));
+      assertFails(
+          IllegalStateException.class, "pass: the pass is closed", () -> pass.step(out, adam));
       assertEqual(before, layer);
       assertFalse(layer.parameters().get("W1").isClosed());
     }
