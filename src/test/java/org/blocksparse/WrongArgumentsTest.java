@@ -155,7 +155,7 @@ final class WrongArgumentsTest {
       while (name.find()) {
         String choices = names.get(name.group(1));
         if (choices != null) {
-          for (String choice : choices.split(" \\|\\| ")) {
+          for (String choice : choices.split(" \\|\\| ", -1)) {
             addRow(where, row.replace(name.group(), choice));
           }
           return;

@@ -198,14 +198,6 @@ final class NarrowBagFileTest {
     }
   }
 
-  private interface Saving {
-    void run() throws IOException;
-  }
-
-  private static void assertRefused(String message, Saving saving) {
-    assertFails(RuntimeException.class, message, saving::run);
-  }
-
   // ------------------------------------------------------------------------------- hostile files
 
   private byte[] saved(ElementType type) throws IOException {

@@ -503,8 +503,4 @@ final class ExpertCacheTest {
     String number = found.group(1);
     return number.equals("unlimited") ? Long.MAX_VALUE : Long.parseLong(number);
   }
-
-  private interface Call {
-    Object run() throws IOException;
-  }
 }

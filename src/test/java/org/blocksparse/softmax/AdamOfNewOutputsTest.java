@@ -71,6 +71,7 @@ final class AdamOfNewOutputsTest {
           layer.reassign(ClassAssignment.of(0, 1, 2, 0, 1, 2, 0, 1, 2, 1, 2, 0));
         });
 
+    @SuppressWarnings("ImmutableEnumChecker") // a change keeps nothing
     private final Consumer<TwoLevelLayer<?>> change;
 
     Growing(Consumer<TwoLevelLayer<?>> change) {

@@ -119,7 +119,7 @@ public final class WrongOperands {
 
   /** Adds the rows of a line {@code operands [plan] NAME... -> call}. */
   public static void addRows(String line, Consumer<String> rows) {
-    String[] parts = line.split(" -> ");
+    String[] parts = line.split(" -> ", -1);
     List<String> names = new ArrayList<>(List.of(parts[0].split(" ")));
     names.remove(0);
     boolean hasPlan = names.remove("plan");
