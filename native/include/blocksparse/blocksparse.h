@@ -156,26 +156,6 @@ BLOCKSPARSE_API int32_t blocksparse_map_is_damaged(const void* memory);
 /* Ends a mapping. NULL is allowed. */
 BLOCKSPARSE_API void blocksparse_unmap(void* memory);
 
-/* -------------------------------------------------------------------------------------- files */
-
-typedef enum blocksparse_access_list {
-  BLOCKSPARSE_ACCESS_LIST_NONE = 0,   /* neither file has a list */
-  BLOCKSPARSE_ACCESS_LIST_COPIED = 1, /* the second has the first's list, and its mode */
-  BLOCKSPARSE_ACCESS_LIST_LOST = 2    /* the system refuses; the lists are unknown */
-} blocksparse_access_list;
-
-/*
- * Gives a file the POSIX access list of another one, or takes its own away if that has none.
- * Returns a blocksparse_access_list; off Linux always BLOCKSPARSE_ACCESS_LIST_NONE.
- *
- * from, to     paths in the system's encoding of file names; links are not followed
- * same_group   0: the files have different groups. The list then gives nothing to the group of the
- *              second, and to all others no more than the group of the first had, whose people are
- *              now among them.
- */
-BLOCKSPARSE_API int32_t blocksparse_copy_access_list(const char* from, const char* to,
-                                                     int32_t same_group);
-
 /* ---------------------------------------------------------------------------------- schedules */
 
 /*

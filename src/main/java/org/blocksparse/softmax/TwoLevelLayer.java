@@ -280,9 +280,9 @@ public abstract sealed class TwoLevelLayer<T>
    * its labels. The write is atomic: even after a crash, the file is the old one or the new one.
    *
    * <p>The new file is written beside the old one, with a hidden name, and then renamed. It gets
-   * the old file's mode, and also its owner and group where the system allows it. If the path is a
-   * symbolic link, its target is replaced or created; other hard links keep the old content.
-   * Temporary files of the same path that a killed process left are deleted.
+   * the old file's POSIX permissions. If the path is a symbolic link, its target is replaced or
+   * created; other hard links keep the old content. Temporary files of the same path that a killed
+   * process left are deleted.
    *
    * @throws IllegalStateException if a parameter is not finite
    * @throws IllegalArgumentException if the metadata is too large for a file; see {@link

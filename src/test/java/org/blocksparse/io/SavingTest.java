@@ -100,50 +100,6 @@ final class SavingTest {
 
   @Test
   @DisabledOnOs(OS.WINDOWS)
-  void ownerAndGroupAreKeptWhereThatIsAllowed() throws IOException {
-    Path file = Files.writeString(folder.resolve("file"), "old");
-    assumeTrue(Files.getAttribute(file, "unix:uid").equals(0), "only root may");
-    Files.setAttribute(file, "unix:uid", 12345);
-    Files.setAttribute(file, "unix:gid", 23456);
-    Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-r-----"));
-    CLASSES.write(file);
-    assertEquals(Map.of("uid", 12345, "gid", 23456), Files.readAttributes(file, "unix:uid,gid"));
-    assertEquals("rw-r-----", PosixFilePermissions.toString(Files.getPosixFilePermissions(file)));
-  }
-
-  /** The users of the new group were among all others, and those of the old group are now. */
-  @ParameterizedTest
-  @CsvSource({
-    "rwxrwx---, rwx------",
-    "rwxrwxr--, rwxr--r--",
-    "rwxrwx-w-, rwx-w--w-",
-    "rwxrwx--x, rwx--x--x",
-    "r-x----wx, r-x------"
-  })
-  @DisabledOnOs(OS.WINDOWS)
-  void aGroupThatMayNotBeSetGetsNoMoreThanAllOthers(String old, String now) throws IOException {
-    Path file = Files.writeString(folder.resolve("file"), "old");
-    Object uid = Files.getAttribute(file, "unix:uid");
-    Object gid = Files.getAttribute(file, "unix:gid");
-    assumeTrue(uid.equals(0), "only root may");
-    Files.setAttribute(file, "unix:uid", 12345);
-    Files.setAttribute(file, "unix:gid", 23456);
-    Files.setPosixFilePermissions(file, PosixFilePermissions.fromString(old));
-    WatchedFileSystem files =
-        new WatchedFileSystem(
-            (event, path) -> {
-              if (List.of("setGroup", "setOwner").contains(event)) {
-                throw new AccessDeniedException(path.toString());
-              }
-            });
-    CLASSES.write(files.watch(file));
-    assertEquals(TEXT, Files.readString(file));
-    assertEquals(Map.of("uid", uid, "gid", gid), Files.readAttributes(file, "unix:uid,gid"));
-    assertEquals(now, PosixFilePermissions.toString(Files.getPosixFilePermissions(file)));
-  }
-
-  @Test
-  @DisabledOnOs(OS.WINDOWS)
   void aLinkStaysAndItsTargetIsReplacedOrMade() throws IOException {
     Path sub = Files.createDirectory(folder.resolve("sub"));
     Path second = Files.createSymbolicLink(sub.resolve("second"), Path.of("..", "target"));

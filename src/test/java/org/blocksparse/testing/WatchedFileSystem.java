@@ -40,8 +40,7 @@ import java.util.Set;
 public final class WatchedFileSystem extends FileSystem {
   /**
    * Receives an event: {@code open}, {@code look} at attributes, {@code lock}, {@code write},
-   * {@code force}, {@code close}, {@code move} or {@code delete}; changes of attributes have the
-   * names of the methods, such as {@code setGroup}.
+   * {@code force}, {@code close}, {@code move} or {@code delete}.
    */
   public interface Listener {
     void before(String event, Path file) throws IOException;
@@ -269,24 +268,7 @@ public final class WatchedFileSystem extends FileSystem {
       } catch (IOException e) {
         throw new UncheckedIOException(e);
       }
-      V view = Files.getFileAttributeView(real(path), type, options);
-      return view == null ? null : type.cast(watchSetters(view, type, real(path)));
-    }
-
-    private Object watchSetters(FileAttributeView view, Class<?> type, Path file) {
-      return Proxy.newProxyInstance(
-          WatchedFileSystem.class.getClassLoader(),
-          new Class<?>[] {type},
-          (proxy, method, arguments) -> {
-            if (method.getName().startsWith("set")) {
-              listener.before(method.getName(), file);
-            }
-            try {
-              return method.invoke(view, arguments);
-            } catch (InvocationTargetException e) {
-              throw e.getCause();
-            }
-          });
+      return Files.getFileAttributeView(real(path), type, options);
     }
 
     @Override

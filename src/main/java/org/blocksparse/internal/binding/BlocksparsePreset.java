@@ -74,12 +74,6 @@ public class BlocksparsePreset implements InfoMapper, LoadEnabled {
         .put(new Info("int", "int32_t").valueTypes("int").pointerTypes("@Cast(\"int*\") long"))
         .put(new Info("void").valueTypes("void").pointerTypes("@Cast(\"void*\") long"))
         .put(
-            new Info("blocksparse_copy_access_list")
-                .javaText(
-                    "public static native int blocksparse_copy_access_list("
-                        + "@Cast(\"const char*\") long from, @Cast(\"const char*\") long to,"
-                        + " int same_group);"))
-        .put(
             new Info("blocksparse_map")
                 .javaText(
                     "public static native @Cast(\"void*\") long blocksparse_map("

@@ -47,13 +47,6 @@ public final class NativePath implements AutoCloseable {
   }
 
   /**
-   * Gives this file's POSIX access list to another file. Returns a {@code blocksparse_access_list}.
-   */
-  public int copyAccessList(NativePath to, boolean sameGroup) {
-    return Blocksparse.blocksparse_copy_access_list(address, to.address, sameGroup ? 1 : 0);
-  }
-
-  /**
    * Maps this file into memory. Returns 0 if the system refuses; see {@code blocksparse_map}.
    * {@link NativeMemory#unmap} ends it.
    */

@@ -19,8 +19,8 @@ import java.nio.file.attribute.BasicFileAttributes;
 
 /**
  * Writes files that are there as a whole or not at all, whenever the machine stops: to another name
- * in the same folder, to the disk, and then renamed. A file that is replaced gives its mode, and
- * where that is allowed its owner and group, to the new one; symbolic links to it stay.
+ * in the same folder, to the disk, and then renamed. A file that is replaced gives its POSIX
+ * permissions to the new one; symbolic links to it stay.
  *
  * <p>Errors are reported before the file has its name, or not at all.
  */
@@ -97,9 +97,7 @@ public final class AtomicFile {
       temporary.force();
       if (!ofTheSystem) {
         temporary.channel().close(); // zip file systems have the file only after this
-        if (replaced) {
-          FileAccess.copy(target, temporary.path());
-        }
+        temporary.setPermissions();
       }
       // On the default file system the lock is kept, so that no other process takes a complete file
       // for a leftover.

@@ -17,6 +17,9 @@ import java.nio.file.OpenOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFileAttributeView;
+import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Instant;
 import java.util.Set;
 import java.util.UUID;
@@ -43,27 +46,32 @@ final class TemporaryFile {
   private final Path path;
   private final SeekableByteChannel channel;
 
-  private TemporaryFile(Path path, SeekableByteChannel channel) {
+  /** The permissions of the file that this one replaces; null without one, or without any. */
+  private final Set<PosixFilePermission> permissions;
+
+  private TemporaryFile(
+      Path path, SeekableByteChannel channel, Set<PosixFilePermission> permissions) {
     this.path = path;
     this.channel = channel;
+    this.permissions = permissions;
   }
 
   /**
    * Returns a new file in the folder of another.
    *
    * @param locked whether it is in a file system that has locks, and keeps what is left behind
-   * @param replaces whether the other one is there; it gives one that is locked its access
+   * @param replaces whether the other one is there; one that is locked gets its permissions here
    */
   static TemporaryFile beside(Path target, boolean locked, boolean replaces) throws IOException {
-    FileAttribute<?>[] access = replaces ? FileAccess.ofOwnerAlone(target) : FileAccess.usual();
+    Set<PosixFilePermission> permissions = replaces ? permissionsOrNull(target) : null;
     while (true) {
       Path path = target.resolveSibling(prefix(target) + PROCESS + "-" + UUID.randomUUID());
-      TemporaryFile file = new TemporaryFile(path, open(path, access));
+      TemporaryFile file = new TemporaryFile(path, open(path, permissions), permissions);
       try {
-        if (replaces && locked) {
-          // The mode is set before the lock: setting it opens and closes the file, which ends all
-          // locks of the process on it.
-          FileAccess.copy(target, path);
+        if (locked) {
+          // Before the lock: setting them opens and closes the file, which ends all locks of the
+          // process on it.
+          file.setPermissions();
         }
         if (!locked || (file.isLocked() && Files.exists(path))) {
           return file;
@@ -79,13 +87,33 @@ final class TemporaryFile {
     }
   }
 
-  private static SeekableByteChannel open(Path path, FileAttribute<?>... access)
+  /** Returns the permissions of a file; null where files have none. */
+  private static Set<PosixFilePermission> permissionsOrNull(Path file) throws IOException {
+    return Files.getFileAttributeView(file, PosixFileAttributeView.class) == null
+        ? null
+        : Files.getPosixFilePermissions(file);
+  }
+
+  /** Opens a new file that is never open to more users than the replaced one. */
+  private static SeekableByteChannel open(Path path, Set<PosixFilePermission> permissions)
       throws IOException {
+    FileAttribute<?>[] access =
+        permissions == null
+            ? new FileAttribute<?>[0]
+            : new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(permissions)};
     Set<OpenOption> options = Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
     try {
       return FileChannel.open(path, options, access);
     } catch (UnsupportedOperationException e) {
       return Files.newByteChannel(path, options, access);
+    }
+  }
+
+  /** Gives the file the permissions of the replaced one, whatever the umask is. */
+  void setPermissions() throws IOException {
+    if (permissions != null) {
+      Files.getFileAttributeView(path, PosixFileAttributeView.class, LinkOption.NOFOLLOW_LINKS)
+          .setPermissions(permissions);
     }
   }
 
