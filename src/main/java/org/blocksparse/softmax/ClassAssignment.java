@@ -3,16 +3,11 @@ package org.blocksparse.softmax;
 
 import static java.util.Objects.requireNonNull;
 
-import java.io.IOException;
-import java.nio.file.Path;
 import java.util.Arrays;
-import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Shape;
 import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
-import org.blocksparse.internal.files.MalformedException;
-import org.blocksparse.internal.files.Reading;
 import org.blocksparse.internal.kernels.Engine;
 import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.schedule.Scheduler;
@@ -270,43 +265,6 @@ public final class ClassAssignment {
    */
   public static int defaultCount(int outputs) {
     return ClassCount.REFERENCE.fastest(Check.atLeast(1, "outputs", outputs), ClassCount.BATCH);
-  }
-
-  /**
-   * Reads the format of word-clustering tools: one line per output, with the number of its class;
-   * white space around it is ignored.
-   *
-   * @throws FileFormatException if a line is not a number, or the numbers do not fit {@link
-   *     #of(int...)}
-   * @throws IOException if the file cannot be read
-   */
-  public static ClassAssignment read(Path file) throws IOException {
-    return Reading.of(
-        file,
-        () -> {
-          int[] classOf = ClassText.read(file);
-          try {
-            return of(classOf);
-          } catch (IllegalArgumentException e) {
-            throw new MalformedException("classes", e.getMessage(), e);
-          }
-        });
-  }
-
-  /**
-   * Writes the format of {@link #read}. Slots are not written: reading gives slots in the order of
-   * the outputs.
-   *
-   * @throws IllegalStateException if an output is retired: the format cannot represent it
-   * @throws IOException if the file cannot be written; an old one is unchanged
-   */
-  public void write(Path file) throws IOException {
-    for (int output = 0; output < outputs(); output++) {
-      if (isRetired(output)) {
-        throw new IllegalStateException("classes: output " + output + " is retired");
-      }
-    }
-    ClassText.write(requireNonNull(file, "file"), table.classOf());
   }
 
   private static int slotsFor(int outputs, int nClasses) {

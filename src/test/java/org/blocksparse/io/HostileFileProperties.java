@@ -42,7 +42,6 @@ import org.blocksparse.products.BlockPlan;
 import org.blocksparse.products.OptimizerState;
 import org.blocksparse.products.SparseBlockDot;
 import org.blocksparse.ranking.Labels;
-import org.blocksparse.softmax.ClassAssignment;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.LabelTree;
 import org.blocksparse.softmax.LayerKind;
@@ -161,7 +160,6 @@ final class HostileFileProperties {
     MODELS.add(right("quantized matrices", HostileFileProperties::saveMatrices));
     OTHERS.add(right("array", to -> NpyFile.write(to, BIASES)));
     OTHERS.add(right("archive", to -> NpzFile.write(to, Map.of("W", BIASES))));
-    OTHERS.add(right("classes", to -> ClassAssignment.contiguous(11, 3).write(to)));
   }
 
   /** Saves a matrix of each form that other libraries write. */
@@ -607,7 +605,7 @@ final class HostileFileProperties {
     return some ? TopKGate.of(2, 1) : null;
   }
 
-  /** Checks arrays, archives and classes. */
+  /** Checks arrays and archives. */
   @Property
   void ofOthers(
       @ForAll("others") Right right, @ForAll("changes") List<UnaryOperator<byte[]>> changes)
@@ -623,11 +621,5 @@ final class HostileFileProperties {
             readsOrRefuses(() -> npz.ints(name), IntTensor::toArray);
           }
         });
-    readsOrRefuses(
-        () -> {
-          ClassAssignment classes = ClassAssignment.read(file);
-          return () -> classes.output(classes.classCount() - 1, 0);
-        },
-        classes -> {});
   }
 }

@@ -32,7 +32,6 @@ import org.blocksparse.Progress;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.programs.InterruptedProgram;
 import org.blocksparse.programs.RefusedFilesProgram;
-import org.blocksparse.softmax.ClassAssignment;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.LabelTree;
 import org.blocksparse.softmax.ModelFileTest;
@@ -362,7 +361,6 @@ final class HostileModelTest {
     readers.put("floats", file -> NpyFile.readFloats(file).close());
     readers.put("ints", file -> NpyFile.readInts(file).close());
     readers.put("archive", file -> NpzFile.open(file).close());
-    readers.put("classes", ClassAssignment::read);
     readers.put("GGUF", file -> GgufFile.open(file).close());
     readers.put("model of others", file -> HuggingFaceModel.open(file).close());
     return readers.entrySet().stream().map(e -> Arguments.of(e.getKey(), e.getValue()));

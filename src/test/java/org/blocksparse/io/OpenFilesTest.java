@@ -20,7 +20,6 @@ import java.util.stream.Stream;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.internal.files.LoadSettings;
-import org.blocksparse.softmax.ClassAssignment;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.ModelFileTest;
 import org.junit.jupiter.api.Test;
@@ -95,7 +94,6 @@ final class OpenFilesTest {
         layer(LoadOptions.mapped()),
         tensors(LoadOptions.copied()),
         tensors(LoadOptions.mapped()),
-        kind("classes", ClassAssignment.of(2, 0, 1)::write, ClassAssignment::read),
         kind(
             "an array",
             file -> {

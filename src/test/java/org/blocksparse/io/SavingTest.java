@@ -36,7 +36,6 @@ import org.blocksparse.Progress;
 import org.blocksparse.Tensor;
 import org.blocksparse.programs.SaveProgram;
 import org.blocksparse.programs.WaitingSaveProgram;
-import org.blocksparse.softmax.ClassAssignment;
 import org.blocksparse.softmax.HierarchicalSoftmax;
 import org.blocksparse.softmax.ModelFileTest;
 import org.blocksparse.testing.ChildJvm;
@@ -51,12 +50,11 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * The outcome for the file, its neighbors and the previous file, for all writers. All kinds of
- * files are written in one way, so most tests use the smallest of them.
+ * The outcome for the file, its neighbors and the previous file. All kinds of files are written in
+ * one way, so most tests write a short text.
  */
 final class SavingTest {
-  private static final ClassAssignment CLASSES = SaveProgram.CLASSES;
-  private static final String TEXT = "1\n0\n1\n";
+  private static final String TEXT = SaveProgram.TEXT;
 
   @TempDir Path folder;
 
@@ -72,7 +70,7 @@ final class SavingTest {
   void theModeIsKept(String mode) throws IOException {
     Path file = Files.writeString(folder.resolve("file"), "old");
     Files.setPosixFilePermissions(file, PosixFilePermissions.fromString(mode));
-    CLASSES.write(file);
+    SaveProgram.save(file);
     assertEquals(TEXT, Files.readString(file));
     assertEquals(mode, PosixFilePermissions.toString(Files.getPosixFilePermissions(file)));
   }
@@ -94,7 +92,7 @@ final class SavingTest {
                 modes.add(PosixFilePermissions.toString(Files.getPosixFilePermissions(path)));
               }
             });
-    CLASSES.write(files.watch(file));
+    SaveProgram.save(files.watch(file));
     assertEquals(Set.of("rw-------"), Set.copyOf(modes));
   }
 
@@ -105,7 +103,7 @@ final class SavingTest {
     Path second = Files.createSymbolicLink(sub.resolve("second"), Path.of("..", "target"));
     Path first = Files.createSymbolicLink(folder.resolve("first"), Path.of("sub", "second"));
     for (int time = 0; time < 2; time++) {
-      CLASSES.write(first);
+      SaveProgram.save(first);
       assertTrue(Files.isSymbolicLink(first) && Files.isSymbolicLink(second));
       assertTrue(
           Files.isRegularFile(folder.resolve("target"), java.nio.file.LinkOption.NOFOLLOW_LINKS));
@@ -114,7 +112,7 @@ final class SavingTest {
     }
     Path loop = Files.createSymbolicLink(folder.resolve("loop"), Path.of("loop"));
     FileSystemException refused =
-        assertThrows(FileSystemException.class, () -> CLASSES.write(loop));
+        assertThrows(FileSystemException.class, () -> SaveProgram.save(loop));
     assertEquals(loop.toString(), refused.getFile());
   }
 
@@ -129,7 +127,7 @@ final class SavingTest {
             .start();
     assumeTrue(made.waitFor() == 0, () -> command + " is not allowed here");
     FileSystemException refused =
-        assertThrows(FileSystemException.class, () -> CLASSES.write(file));
+        assertThrows(FileSystemException.class, () -> SaveProgram.save(file));
     assertEquals(file + ": is not a regular file", refused.getMessage());
     assertEquals(List.of("special"), names());
     assertTrue(
@@ -139,13 +137,13 @@ final class SavingTest {
   @Test
   void namesAreAsLongAsTheFileSystemAllows() throws IOException {
     Path longest = folder.resolve("n".repeat(255));
-    CLASSES.write(longest);
-    CLASSES.write(longest);
+    SaveProgram.save(longest);
+    SaveProgram.save(longest);
     assertEquals(TEXT, Files.readString(longest));
     assertEquals(1, names().size());
     Path longer = folder.resolve("n".repeat(256));
     FileSystemException refused =
-        assertThrows(FileSystemException.class, () -> CLASSES.write(longer));
+        assertThrows(FileSystemException.class, () -> SaveProgram.save(longer));
     assertEquals(longer.toString(), refused.getFile());
     assertEquals(1, names().size());
   }
@@ -163,7 +161,7 @@ final class SavingTest {
                 events.add(event + (path.equals(folder) ? " folder" : " file"));
               }
             });
-    CLASSES.write(files.watch(file));
+    SaveProgram.save(files.watch(file));
     List<String> expected =
         System.getProperty("os.name").startsWith("Windows")
             ? List.of("write file", "force file", "move file")
@@ -193,7 +191,7 @@ final class SavingTest {
   void aFolderThatCannotBeOpenedOrFlushedIsNoFailure(String failing) throws IOException {
     Path file = Files.writeString(folder.resolve("file"), "old");
     WatchedFileSystem files = failing(failing, folder::equals, SavingTest::denied);
-    CLASSES.write(files.watch(file));
+    SaveProgram.save(files.watch(file));
     assertEquals(TEXT, Files.readString(file));
     assertEquals(List.of("file"), names());
   }
@@ -204,7 +202,7 @@ final class SavingTest {
     Path file = Files.writeString(folder.resolve("file"), "old");
     WatchedFileSystem files = failing(failing, path -> !path.equals(folder), SavingTest::denied);
     AccessDeniedException refused =
-        assertThrows(AccessDeniedException.class, () -> CLASSES.write(files.watch(file)));
+        assertThrows(AccessDeniedException.class, () -> SaveProgram.save(files.watch(file)));
     // The exception names the requested file, not the one that is written first.
     assertEquals(file.toString(), refused.getFile());
     assertEquals("old", Files.readString(file));
@@ -222,7 +220,7 @@ final class SavingTest {
             path -> !path.equals(folder),
             path -> new IOException("No space left on device"));
     FileSystemException refused =
-        assertThrows(FileSystemException.class, () -> CLASSES.write(files.watch(file)));
+        assertThrows(FileSystemException.class, () -> SaveProgram.save(files.watch(file)));
     assertEquals(file + ": No space left on device", refused.getMessage());
     assertEquals("old", Files.readString(file));
     assertEquals(List.of("file"), names());
@@ -292,7 +290,7 @@ final class SavingTest {
             try {
               Callable<Void> save =
                   () -> {
-                    CLASSES.write(file);
+                    SaveProgram.save(file);
                     return null;
                   };
               other.submit(save).get();
@@ -342,7 +340,7 @@ final class SavingTest {
       }
     }
     ChildJvm.Started started = startWaiting(file);
-    CLASSES.write(file);
+    SaveProgram.save(file);
     assertEquals(TEXT, Files.readString(file));
     assertEquals(2, names().size());
     started.process().getOutputStream().write('\n');
@@ -360,10 +358,10 @@ final class SavingTest {
     startWaiting(file).kill();
     startWaiting(folder.resolve("another")).kill();
     assertEquals(4, names().size(), names().toString());
-    CLASSES.write(file);
+    SaveProgram.save(file);
     // Leftovers of other files are kept.
     assertEquals(3, names().size(), names().toString());
-    CLASSES.write(folder.resolve("another"));
+    SaveProgram.save(folder.resolve("another"));
     assertEquals(List.of("another", "file"), names());
   }
 
@@ -426,8 +424,8 @@ final class SavingTest {
       Path outside = Path.of("file");
       assertFalse(Files.exists(outside));
       for (int time = 0; time < 2; time++) {
-        CLASSES.write(inside);
-        assertEquals(CLASSES, ClassAssignment.read(inside));
+        SaveProgram.save(inside);
+        assertEquals(TEXT, Files.readString(inside));
         NpyFile.write(inside, tensor);
         try (FloatTensor read = NpyFile.readFloats(inside)) {
           assertArrayEquals(tensor.toArray(), read.toArray());

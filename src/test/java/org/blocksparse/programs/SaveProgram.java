@@ -2,17 +2,25 @@
 package org.blocksparse.programs;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import org.blocksparse.softmax.ClassAssignment;
+import org.blocksparse.internal.files.AtomicFile;
 
-/** Writes the smallest of files; a main class of JVMs of {@code SavingTest}. */
+/** Writes a small file as all writers do; a main class of JVMs of {@code SavingTest}. */
 public final class SaveProgram {
-  /** The classes that the program writes. */
-  public static final ClassAssignment CLASSES = ClassAssignment.of(1, 0, 1);
+  /** The content of the file. */
+  public static final String TEXT = "saved\n";
 
   private SaveProgram() {}
 
   public static void main(String[] args) throws IOException {
-    CLASSES.write(Path.of(args[0]));
+    save(Path.of(args[0]));
+  }
+
+  /** Writes the file. */
+  public static void save(Path file) throws IOException {
+    AtomicFile.write(
+        file, channel -> channel.write(ByteBuffer.wrap(TEXT.getBytes(StandardCharsets.UTF_8))));
   }
 }

@@ -33,7 +33,7 @@ public final class WaitingSaveProgram {
 
   private static void saveAndWait(Path file) {
     try {
-      SaveProgram.CLASSES.write(file);
+      SaveProgram.save(file);
       System.out.println("begun");
       ChildJvm.check(System.in.read() == '\n', "a line comes");
     } catch (IOException e) {

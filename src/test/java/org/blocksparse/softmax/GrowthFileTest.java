@@ -58,8 +58,6 @@ final class GrowthFileTest {
           assertEquals(Map.of(), loaded.metadata());
         }
       }
-      assertThrows(
-          IllegalStateException.class, () -> layer.assignment().write(folder.resolve("classes")));
     }
   }
 

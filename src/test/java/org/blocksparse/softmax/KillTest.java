@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.blocksparse.Backend;
+import org.blocksparse.programs.SaveProgram;
 import org.blocksparse.programs.TrainingProgram;
 import org.blocksparse.testing.Budget;
 import org.blocksparse.testing.ChildJvm;
@@ -61,7 +62,7 @@ final class KillTest {
       assertTrue(left <= 1, left + " files are left of the last process and those before it");
       whileSaving += (int) left;
     }
-    ClassAssignment.of(0).write(model);
+    SaveProgram.save(model);
     assertEquals(0, unfinished());
     System.out.println(
         KILLS + " processes were killed, " + whileSaving + " of them while they saved");

@@ -85,8 +85,8 @@ public final class RandomArguments {
   /** Valid files of all kinds. */
   private static final List<String> FILES =
       List.of(
-          "mapped", "tensors", "tree", "linear", "experts", "bag", "state", "classes", "array",
-          "ints", "archive", "gguf", "sparse", "mixture", "packed");
+          "mapped", "tensors", "tree", "linear", "experts", "bag", "state", "array", "ints",
+          "archive", "gguf", "sparse", "mixture", "packed");
 
   private final SplittableRandom random;
   private final Path folder;
@@ -487,7 +487,6 @@ public final class RandomArguments {
     kept(LabelTree.class).get(0).save(folder.resolve("tree"));
     kept(EmbeddingBag.class).get(0).save(folder.resolve("bag"));
     kept(OptimizerState.class).get(0).save(folder.resolve("state"));
-    kept(ClassAssignment.class).get(0).write(folder.resolve("classes"));
     FloatTensor floats = kept(FloatTensor.class).get(0);
     IntTensor ints = kept(IntTensor.class).get(0);
     NpyFile.write(folder.resolve("array"), floats);

@@ -9,7 +9,6 @@ import java.util.List;
  * @param weightCol null: all rows have weight 1
  * @param numLabels 0: as many as occur
  * @param classes 0: as many as train fastest
- * @param assignmentFile null if there is none
  * @param initialModel null if there is none
  * @param partitions 0: eight for each task slot
  */
@@ -25,7 +24,6 @@ record CheckedTrainingParams(
     int numLabels,
     int classes,
     String assignment,
-    String assignmentFile,
     String initialModel,
     boolean keepOptimizerState,
     int partitions) {
@@ -38,9 +36,6 @@ record CheckedTrainingParams(
               + String.join(", ", ASSIGNMENTS)
               + " but was "
               + assignment);
-    }
-    if (assignmentFile != null && initialModel != null) {
-      throw new IllegalArgumentException("assignmentFile: initialModel keeps its own classes");
     }
     atLeast(0, "maxIter", epochs);
     atLeast(1, "batchSize", batchSize);

@@ -6,7 +6,6 @@ import static org.apache.spark.sql.functions.lit;
 
 import java.io.IOException;
 import java.lang.ref.Reference;
-import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.BitSet;
@@ -95,7 +94,6 @@ final class TrainingJob {
   }
 
   private void train(Path file) throws IOException {
-    ClassAssignment given = settings.assignmentFile() == null ? null : assignmentOfFile();
     InitialModel initial =
         settings.initialModel() == null
             ? null
@@ -106,10 +104,6 @@ final class TrainingJob {
           "initialModel: has " + initial.features() + " features, rows have " + features);
     }
     LabelTable labels = labels(initial);
-    if (given != null && given.outputs() != labels.outputs()) {
-      throw new IllegalArgumentException(
-          "assignmentFile: has " + given.outputs() + " labels, expected " + labels.outputs());
-    }
     Labels names = initial == null ? null : initial.labels();
     if (initial == null && labels.names() != null) {
       names = Labels.of(labels.names()); // may reject them
@@ -121,8 +115,7 @@ final class TrainingJob {
     TrainingPlan plan =
         new TrainingPlan(
             kind, features, settings.epochs(), order, rowsOfBatch, settings.optimizer());
-    ClassAssignment classes =
-        initial == null ? classes(rows, features, labels, given) : initial.classes();
+    ClassAssignment classes = initial == null ? classes(rows, features, labels) : initial.classes();
     JavaRDD<byte[]> parts = parts(rows, plan, classes, labels, initial);
     describe("trains " + classes.classCount() + " classes and their level");
     List<int[]> sizes = parts.mapPartitions(TrainingJob::sizes).collect();
@@ -224,19 +217,7 @@ final class TrainingJob {
         Math.min(Integer.MAX_VALUE - 8, Math.max(1, (rows - 1) / settings.batchSize() + 1));
   }
 
-  private ClassAssignment assignmentOfFile() {
-    try {
-      return ClassAssignment.read(Path.of(settings.assignmentFile()));
-    } catch (IOException | InvalidPathException e) {
-      throw new IllegalArgumentException("assignmentFile: " + e, e);
-    }
-  }
-
-  private ClassAssignment classes(
-      JavaRDD<byte[]> rows, int features, LabelTable labels, ClassAssignment given) {
-    if (given != null) {
-      return given;
-    }
+  private ClassAssignment classes(JavaRDD<byte[]> rows, int features, LabelTable labels) {
     int count =
         settings.classes() == 0
             ? ClassAssignment.defaultCount(labels.outputs())

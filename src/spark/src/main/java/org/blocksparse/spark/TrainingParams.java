@@ -69,14 +69,6 @@ public interface TrainingParams extends TwoLevelParams {
   }
 
   /**
-   * A file of the driver with the class of each label, as ClassAssignment.write writes; not set.
-   * Not with {@link #initialModel}, which keeps its classes.
-   */
-  default Param<String> assignmentFile() {
-    return new Param<>(this, "assignmentFile", "file of the driver with the class of each label");
-  }
-
-  /**
    * A model whose training goes on, of as many labels: the folder of a saved one or the file of
    * one, in any file system of Hadoop's; not set. If its labels have names, {@link #labelCol} has
    * to have strings.

@@ -29,12 +29,11 @@ import org.blocksparse.FileFormatException;
  * <p>Batches are drawn by a hash of the rows, so that they have {@link #batchSize} rows on average.
  * Each row should be there once: equal rows are always in the same batch.
  *
- * <p>{@code fit} throws {@link IllegalArgumentException} if a param is wrong, {@link
- * #assignmentFile} cannot be read, {@link #initialModel} is not there or no model, or a row has a
- * label, a weight or a feature that cannot be, naming the row, its partition and its label; {@link
- * ArithmeticException} if a loss is not finite, naming the class, the epoch and the batch; and
- * {@link UncheckedIOException} if the file of {@link #initialModel} is there but cannot be read, or
- * that of the model cannot be written on the driver.
+ * <p>{@code fit} throws {@link IllegalArgumentException} if a param is wrong, {@link #initialModel}
+ * is not there or no model, or a row has a label, a weight or a feature that cannot be, naming the
+ * row, its partition and its label; {@link ArithmeticException} if a loss is not finite, naming the
+ * class, the epoch and the batch; and {@link UncheckedIOException} if the file of {@link
+ * #initialModel} is there but cannot be read, or that of the model cannot be written on the driver.
  *
  * @param <M> the model that is fitted
  * @param <E> the estimator itself
@@ -182,12 +181,6 @@ public abstract sealed class TwoLevelClassifier<
     return self();
   }
 
-  /** Sets {@link #assignmentFile}. */
-  public E setAssignmentFile(String value) {
-    set(assignmentFile(), value);
-    return self();
-  }
-
   /** Sets {@link #initialModel}. */
   public E setInitialModel(String value) {
     set(initialModel(), value);
@@ -223,7 +216,6 @@ public abstract sealed class TwoLevelClassifier<
         (int) $(numLabels()),
         (int) $(classes()),
         $(assignment()),
-        orNull(assignmentFile()),
         orNull(initialModel()),
         (boolean) $(keepOptimizerState()),
         (int) $(numPartitions()));

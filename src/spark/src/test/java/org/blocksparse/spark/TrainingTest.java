@@ -288,27 +288,6 @@ final class TrainingTest {
   }
 
   @Test
-  void anAssignmentFileThatIsNoneIsToldFirst() throws IOException {
-    Path file = folder.resolve("classes");
-    HierarchicalSoftmaxClassifier asked = classifier("sgd", 0.1).setAssignmentFile(file.toString());
-    for (String reason : List.of("NoSuchFile", "line 2: expected the number of a class")) {
-      assertRefused(
-          IllegalArgumentException.class,
-          EXAMPLES,
-          asked,
-          "assignmentFile: ",
-          file.toString(),
-          reason);
-      Files.writeString(file, "0\nno number\n");
-    }
-    assertRefused(
-        IllegalArgumentException.class,
-        EXAMPLES,
-        asked.setInitialModel(folder.resolve("none").toString()),
-        "assignmentFile: initialModel keeps its own classes");
-  }
-
-  @Test
   void decimalsAreNotRounded() {
     HierarchicalSoftmaxClassifier asked = classifier("sgd", 0.1);
     Dataset<Row> rows = OneProcess.rows(spark, EXAMPLES);
