@@ -223,22 +223,10 @@ public final class Main implements Callable<Integer> {
 
   /** Runs a subcommand. If its output cannot be written, the exit code reports that. */
   static int run(CommandLine command, String... args) {
-    List<String> answer = FastText.answer(List.of(args), word -> takesValue(command, word));
-    if (!answer.isEmpty()) {
-      answer.forEach(command.getErr()::println);
-      command.getErr().flush();
-      return ExitCode.USAGE;
-    }
     int code = command.execute(args);
     return code == ExitCode.OK && command.getOut().checkError()
         ? refuse(command, Streams.CLOSED)
         : code;
-  }
-
-  private static boolean takesValue(CommandLine command, String word) {
-    return command.getSubcommands().values().stream()
-        .map(subcommand -> subcommand.getCommandSpec().findOption(word))
-        .anyMatch(option -> option != null && option.arity().max() > 0);
   }
 
   private static int refuse(CommandLine command, String message) {

@@ -149,14 +149,6 @@ final class PagesTest {
     assertEquals(expected, options);
   }
 
-  /** After a change, the new table is in {@code target/fasttext.md}, to be copied. */
-  @Test
-  void thePageForUsersOfFastTextHasTheTableOfTheCommand() throws IOException {
-    Files.writeString(Path.of("target/fasttext.md"), FastText.table());
-    String page = Files.readString(Path.of("../doc/fasttext.md"));
-    assertTrue(page.contains("\n\n" + FastText.table() + "\n"), FastText::table);
-  }
-
   private static Set<String> options(CommandLine command) {
     Set<String> names = new TreeSet<>();
     command.getCommandSpec().options().forEach(option -> names.addAll(List.of(option.names())));
