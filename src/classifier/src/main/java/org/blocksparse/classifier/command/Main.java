@@ -45,7 +45,6 @@ public final class Main implements Callable<Integer> {
           TestCommand.class,
           PredictCommand.class,
           LatencyCommand.class,
-          ClassesCommand.class,
           InfoCommand.class,
           QuantizeCommand.class,
           ExportCommand.class,

@@ -164,7 +164,6 @@ final class CommandOutputTest extends Commands {
         .save(model);
     Path texts = Files.writeString(folder.resolve("texts"), "one\n");
     assertTrue(runWell("predict", model, texts, "--top", 1).startsWith(printed + "\t0."));
-    assertEquals("0 (2): " + printed + " other\n", runWell("classes", model));
     Path npz = folder.resolve("model.npz");
     runWell("export", model, npz);
     assertEquals(printed + "\nother\n", Files.readString(folder.resolve("model.npz.labels.txt")));
@@ -209,7 +208,6 @@ final class CommandOutputTest extends Commands {
             new String[] {"train", "-o", folder + "/m", "--epochs", "1", training.toString()},
             new String[] {"test", model.toString(), test.toString()},
             new String[] {"predict", model.toString(), test.toString()},
-            new String[] {"classes", model.toString()},
             new String[] {"info", model.toString()},
             new String[] {"quantize", model.toString(), folder + "/smaller"},
             new String[] {"export", model.toString(), folder + "/npz"},

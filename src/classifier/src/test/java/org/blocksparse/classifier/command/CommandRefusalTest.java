@@ -169,7 +169,7 @@ final class CommandRefusalTest extends Commands {
     int at = new String(bytes, ISO_8859_1).lastIndexOf("label7");
     bytes[at] = (byte) 0xff;
     Files.write(model, bytes);
-    Result refused = run("classes", model);
+    Result refused = run("predict", model, test, "--top", LABELS);
     assertEquals(2, refused.code());
     assertEquals("labels: the name of output 7 is not UTF-8\n", refused.err());
   }

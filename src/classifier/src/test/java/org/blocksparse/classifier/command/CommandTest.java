@@ -71,8 +71,6 @@ final class CommandTest extends Commands {
     assertTrue(answers.get(1).startsWith("label11\t"), answers.get(1));
 
     assertTrue(runWell("info", model).contains("labels: 40\n"));
-    String classes = runWell("classes", model, "--labels", 3);
-    assertTrue(classes.lines().allMatch(l -> l.matches("\\d+ \\(\\d+\\): label.*")), classes);
     Path npz = folder.resolve("model.npz");
     runWell("export", model, npz);
     assertEquals(LABELS, Files.readAllLines(folder.resolve("model.npz.labels.txt")).size());
@@ -226,7 +224,6 @@ final class CommandTest extends Commands {
     Path texts = Files.writeString(folder.resolve("texts"), "my-own7\n");
     assertTrue(runWell("predict", smaller, texts, "--top", 1).startsWith("label7\t"));
     assertTrue(runWell("info", smaller).contains("weights: INT8\n"));
-    assertEquals(runWell("classes", model), runWell("classes", smaller));
     runWell("export", smaller, folder.resolve("smaller.npz"));
 
     runWell("quantize", "--type", "bfloat16", model, folder.resolve("half"));
@@ -306,7 +303,7 @@ final class CommandTest extends Commands {
       assertEquals(5, five.split("\t", -1).length / 2);
       assertEquals(
           runWell("predict", file, texts, "--threshold", "best"), runWell("predict", file, texts));
-      assertTrue(runWell("classes", file, "--labels", LABELS).contains("label39"));
+      assertTrue(runWell("predict", file, texts, "--top", LABELS).contains("label39"));
       runWell("latency", file, test, "--seconds", 1);
       runWell("export", file, folder.resolve("model.npz"));
     }

@@ -111,11 +111,12 @@ final class RunnableJarTest {
     }
     assertEquals(900, ImageIO.read(folder.resolve("model.png").toFile()).getWidth());
     // The locale is that of many servers.
-    ProcessBuilder classes =
-        new ProcessBuilder(words("classes", model, "--labels", 100)).redirectErrorStream(true);
-    classes.environment().put("LC_ALL", "C");
-    String labels = new String(classes.start().getInputStream().readAllBytes(), UTF_8);
-    assertTrue(labels.contains(" \u00e9t\u00e9"), labels);
+    Path text = Files.writeString(folder.resolve("text"), "x\n");
+    ProcessBuilder predict =
+        new ProcessBuilder(words("predict", model, text, "--top", 100)).redirectErrorStream(true);
+    predict.environment().put("LC_ALL", "C");
+    String labels = new String(predict.start().getInputStream().readAllBytes(), UTF_8);
+    assertTrue(labels.contains("\u00e9t\u00e9\t"), labels);
   }
 
   @Test
