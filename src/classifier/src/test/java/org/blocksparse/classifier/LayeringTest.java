@@ -66,7 +66,6 @@ final class LayeringTest {
               "Training",
               "TrainingListener",
               "TrainingOptions",
-              "TuningTrial",
               "ValidationMetric"),
           "nextitem",
           Set.of("NextItem", "NextItemOptions", "Repeats"));

@@ -20,7 +20,7 @@ final class OptionName {
 
   /** The options with another name than in Java. */
   private static final Map<String, String> OTHERS =
-      Map.of("initialModel", "--from", "tuning", "--tune", "workers", "--threads");
+      Map.of("initialModel", "--from", "workers", "--threads");
 
   /** Java terms in the advice of messages, and the equivalent options of the command. */
   private static final Map<String, String> OF_ADVICE =

@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -79,14 +78,6 @@ final class TrainCommand implements Callable<Integer> {
   private ValidationMetric metric;
 
   @Option(
-      names = "--tune",
-      paramLabel = "SECONDS",
-      description =
-          "Before the training, spend this time on a search for the best --rate, --epochs and"
-              + " --dimension. Options that you set stay fixed. Needs --validation.")
-  private Integer tune;
-
-  @Option(
       names = "--patience",
       paramLabel = "N",
       description =
@@ -128,7 +119,7 @@ final class TrainCommand implements Callable<Integer> {
       description =
           "How labels are scored: embedding (dense vectors), linear (sparse weights for each"
               + " label), or both (weighted sum). Default: embedding with --label-tree,"
-              + " --shared-rows, --pretrained or --tune. In all other cases both, if there are 500"
+              + " --shared-rows or --pretrained. In all other cases both, if there are 500"
               + " examples and the embedding gains more than a standard error on held-out ones,"
               + " else linear. From 500 examples on, where labels outnumber them, neighbours are"
               + " tried beside linear before an embedding is.")
@@ -313,8 +304,7 @@ final class TrainCommand implements Callable<Integer> {
     if (initial != null && initial.head() == ModelHead.LINEAR) {
       requireNothingOfAnEmbedding("--from with a linear model");
     }
-    TrainingLog log =
-        new TrainingLog(streams.out(), streams.err(), isTree, 5, tune == null ? 0 : tune);
+    TrainingLog log = new TrainingLog(streams.out(), streams.err(), isTree, 5);
     try (CtrlC ctrlC = new CtrlC(log::hasLearned, log::end)) {
       try (log) {
         train(Optional.ofNullable(initial), log, ctrlC, png);
@@ -331,10 +321,6 @@ final class TrainCommand implements Callable<Integer> {
     input.requireColumns(file);
     refuse(
         none && from != null, "--none: expected no --from as well, which learned other examples");
-    refuse(tune != null && validation == null, "--tune: expected --validation as well");
-    refuse(
-        tune != null && rate != null && epochs != null && dimension != null,
-        "--tune: expected --rate, --epochs or --dimension to be left out");
     refuse(patience != null && validation == null, "--patience: expected --validation as well");
     refuse(
         metric != null && validation == null, "--validation-metric: expected --validation as well");
@@ -400,7 +386,6 @@ final class TrainCommand implements Callable<Integer> {
         "--head: expected linear, both, or none, with " + other + " as well");
     Map<String, Boolean> given = new LinkedHashMap<>();
     given.put("--label-tree", labelTree);
-    given.put("--tune", tune != null);
     given.put("--pretrained", pretrained != null);
     given.put("--shared-rows", hasSharedRows());
     given.forEach(
@@ -434,7 +419,6 @@ final class TrainCommand implements Callable<Integer> {
   private void requireNothingOfAnEmbedding(String withoutOne) {
     Map<String, Boolean> given = new LinkedHashMap<>();
     given.put("--label-tree", labelTree);
-    given.put("--tune", tune != null);
     given.put("--epochs", epochs != null);
     given.put("--rate", rate != null);
     given.put("--smoothing", smoothing != null);
@@ -594,10 +578,6 @@ final class TrainCommand implements Callable<Integer> {
         others.addTo(card, "validation data");
         options = options.withValidation(examples.stream());
         options = patience == null ? options : options.withPatience(patience);
-        if (tune != null) {
-          Limits.require("--tune", tune, 1, Integer.MAX_VALUE);
-          options = options.withTuning(Duration.ofSeconds(tune));
-        }
         options = metric == null ? options : options.withValidationMetric(metric);
       }
     }
@@ -640,8 +620,8 @@ final class TrainCommand implements Callable<Integer> {
     }
     if (validation == null) {
       out.printf(
-          "  %s train%s --validation OTHERS -o %s %s%n      measured on other examples, and the best"
-              + " model kept%n",
+          "  %s train%s --validation OTHERS -o %s %s%n      measured on other examples, and the"
+              + " best model kept%n",
           command, options, model, Launcher.word(file));
     }
   }

@@ -9,7 +9,6 @@ import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.nextitem.NextItem;
 import org.blocksparse.classifier.training.LearningPoint;
 import org.blocksparse.classifier.training.TrainingListener;
-import org.blocksparse.classifier.training.TuningTrial;
 
 /**
  * Shows how a training goes: examples per second, loss and time left while it lasts, and a line for
@@ -23,17 +22,11 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   private final PrintWriter err;
   private final boolean labelTree;
   private final int cutoff;
-  private final long tuningSeconds;
   private boolean hasSeveralTrainings;
   private final List<LearningPoint> points = new ArrayList<>();
   private ProgressLine progress;
   private long began;
   private double secondsOfReading;
-
-  /** The progress of the search; null if no options are searched. */
-  private ProgressLine tuning;
-
-  private int trials;
 
   /** The progress of measuring; null if the model is not being measured. */
   private ProgressLine measuring;
@@ -56,19 +49,17 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
    *
    * @param labelTree whether it is a label tree that is trained, and not a softmax
    * @param cutoff the k of nDCG@k on validation
-   * @param tuningSeconds how long options are searched; 0: not at all
    */
-  TrainingLog(PrintWriter out, PrintWriter err, boolean labelTree, int cutoff, long tuningSeconds) {
+  TrainingLog(PrintWriter out, PrintWriter err, boolean labelTree, int cutoff) {
     this.out = out;
     this.err = err;
     this.labelTree = labelTree;
     this.cutoff = cutoff;
-    this.tuningSeconds = tuningSeconds;
   }
 
   /** Returns a log of the trainings of a {@link NextItem}, each of which may end early. */
   static TrainingLog ofNextItem(PrintWriter out, PrintWriter err) {
-    TrainingLog log = new TrainingLog(out, err, false, NextItem.CUTOFF, 0);
+    TrainingLog log = new TrainingLog(out, err, false, NextItem.CUTOFF);
     log.hasSeveralTrainings = true;
     return log;
   }
@@ -95,31 +86,6 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     featuresLeftOut = features;
     knowsFeaturesLeftOut = exactly;
     withoutFeatures = examplesWithoutFeatures;
-  }
-
-  @Override
-  public void tuning(double seconds) {
-    endReading();
-    if (tuning == null) {
-      tuning = new ProgressLine("tuning", tuningSeconds, err);
-    }
-    tuning.show((long) seconds, () -> trials + " tried");
-  }
-
-  @Override
-  public void tried(TuningTrial trial) {
-    close();
-    trials = trial.number();
-    out.printf(
-        "tried %d: rate %s, %d epochs, dimension %d: ",
-        trial.number(), trial.rate(), trial.epochs(), trial.dimension());
-    if (Double.isNaN(trial.score())) {
-      out.print("failed");
-    } else {
-      out.printf("%s %.4f", trial.metric(), trial.score());
-    }
-    out.printf(" in %.1f s%s%n", trial.seconds(), trial.best() ? " (best)" : "");
-    out.flush();
   }
 
   @Override
@@ -329,10 +295,6 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
   /** Clears the terminal's line; later output may start another one. */
   @Override
   public void close() {
-    if (tuning != null) {
-      tuning.close();
-      tuning = null;
-    }
     if (measuring != null) {
       measuring.close();
       measuring = null;

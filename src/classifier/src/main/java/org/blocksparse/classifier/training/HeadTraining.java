@@ -91,10 +91,7 @@ final class HeadTraining {
       return options.initialModel().head();
     }
     boolean isOfAnEmbedding =
-        options.labelTree()
-            || options.hasSharedRows()
-            || options.pretrained() != null
-            || !options.tuning().isZero();
+        options.labelTree() || options.hasSharedRows() || options.pretrained() != null;
     return options.head() == null && isOfAnEmbedding ? ModelHead.EMBEDDING : options.head();
   }
 
@@ -111,8 +108,7 @@ final class HeadTraining {
       throw new IllegalArgumentException(
           "head: expected LINEAR or BOTH with "
               + (hasTexts ? "label texts" : "two trees")
-              + " but was EMBEDDING, as with a label tree, shared rows, pretrained vectors or"
-              + " tuning");
+              + " but was EMBEDDING, as with a label tree, shared rows or pretrained vectors");
     }
     if (initial != null && options.head() != null && options.head() != initial.head()) {
       throw new IllegalArgumentException(

@@ -29,8 +29,7 @@ public final class Training {
   }
 
   /**
-   * Trains a classifier, after a search for options with {@linkplain TrainingOptions#withTuning
-   * tuning}.
+   * Trains a classifier.
    *
    * @param examples read to the end once, and kept in memory as numbers; examples without a label
    *     are ignored, except by a label tree
@@ -49,9 +48,7 @@ public final class Training {
     TrainingSet set = TrainingSet.of(choice.examples(), choice.options());
     Map<String, String> card = new TreeMap<>(choice.gains());
     card.putAll(options.card()); // once, for any number of trainings
-    TrainingOptions first = choice.options().withCard(() -> card);
-    TrainingOptions chosen =
-        first.tuning().isZero() ? first : new Tuner(set, first, System::nanoTime).search();
+    TrainingOptions chosen = choice.options().withCard(() -> card);
     if (none == null) {
       return new HeadTraining(set, chosen).train();
     }

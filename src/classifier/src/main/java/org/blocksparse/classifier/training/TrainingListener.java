@@ -18,16 +18,6 @@ public interface TrainingListener {
   default void leftOut(int features, boolean exactly, int examples) {}
 
   /**
-   * Called after each step of a {@linkplain TrainingOptions#withTuning search for options}.
-   *
-   * @param seconds since the begin of the search
-   */
-  default void tuning(double seconds) {}
-
-  /** Called after each trial of a search for options; a trial calls no other method. */
-  default void tried(TuningTrial trial) {}
-
-  /**
    * Called before labels are clustered into classes, which takes minutes for millions of labels;
    * not for one class.
    */

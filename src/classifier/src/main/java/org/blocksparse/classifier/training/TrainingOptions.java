@@ -4,7 +4,6 @@ package org.blocksparse.classifier.training;
 import static java.util.Objects.requireNonNull;
 
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -71,7 +70,6 @@ public final class TrainingOptions {
   private List<Example> validation = List.of();
   private ValidationMetric validationMetric;
   private int patience;
-  private Duration tuning = Duration.ZERO;
   private Path temporaryFolder;
   private Supplier<Map<String, String>> card = Map::of;
   private Workers workers = Workers.common();
@@ -107,7 +105,6 @@ public final class TrainingOptions {
     this.validation = that.validation;
     this.validationMetric = that.validationMetric;
     this.patience = that.patience;
-    this.tuning = that.tuning;
     this.temporaryFolder = that.temporaryFolder;
     this.card = that.card;
     this.workers = that.workers;
@@ -177,15 +174,15 @@ public final class TrainingOptions {
 
   /**
    * Sets the heads that score labels. By default {@link ModelHead#EMBEDDING} with a {@linkplain
-   * #withLabelTree label tree}, {@linkplain #withSharedRows shared rows}, {@linkplain
-   * #withPretrained pretrained} vectors or {@linkplain #withTuning tuning}, and those of an
-   * {@linkplain #withInitialModel initial model}. In all other cases, training begins with the
-   * linear head. From 500 examples on, it trains an embedding beside it, and keeps {@link
-   * ModelHead#BOTH} if their nDCG at 5 on held-out examples is higher than that of the linear head
-   * by more than the standard error of the difference. It leaves an embedding that gains nothing
-   * after a third of its epochs. Where labels outnumber examples, training first tries the labels
-   * of the 200 nearest examples beside the linear head; if these neighbours gain more than the
-   * standard error, they stay, and no embedding is tried.
+   * #withLabelTree label tree}, {@linkplain #withSharedRows shared rows} or {@linkplain
+   * #withPretrained pretrained} vectors, and those of an {@linkplain #withInitialModel initial
+   * model}. In all other cases, training begins with the linear head. From 500 examples on, it
+   * trains an embedding beside it, and keeps {@link ModelHead#BOTH} if their nDCG at 5 on held-out
+   * examples is higher than that of the linear head by more than the standard error of the
+   * difference. It leaves an embedding that gains nothing after a third of its epochs. Where labels
+   * outnumber examples, training first tries the labels of the 200 nearest examples beside the
+   * linear head; if these neighbours gain more than the standard error, they stay, and no embedding
+   * is tried.
    *
    * <p>The held-out examples are the {@linkplain #withValidation validation examples}. If these are
    * fewer than 100, training holds out a tenth of the examples, at most 1,000. Probabilities are
@@ -193,8 +190,8 @@ public final class TrainingOptions {
    *
    * @throws IllegalArgumentException from {@link Training#train} if an {@linkplain
    *     #withInitialModel initial model} has other heads, or if the head is linear alone and an
-   *     option of an embedding is set: label tree, tuning, epochs, rate, smoothing, pretrained
-   *     vectors, dimension, batch, classes or patience
+   *     option of an embedding is set: label tree, epochs, rate, smoothing, pretrained vectors,
+   *     dimension, batch, classes or patience
    */
   public TrainingOptions withHead(ModelHead value) {
     return with(changed -> changed.head = requireNonNull(value, "head"));
@@ -588,21 +585,6 @@ public final class TrainingOptions {
   }
 
   /**
-   * Before the training, searches for the best rate, epochs and dimension by the {@linkplain
-   * #withValidationMetric metric} for this time. Options that are set stay fixed. The number of
-   * trials depends on the machine; the model is the one that the same options make without a
-   * search.
-   *
-   * @throws IllegalArgumentException unless it is positive
-   */
-  public TrainingOptions withTuning(Duration time) {
-    if (time.isNegative() || time.isZero()) {
-      throw new IllegalArgumentException("tuning: expected a positive time but was " + time);
-    }
-    return with(changed -> changed.tuning = time);
-  }
-
-  /**
    * Sets the folder for the best model so far, during a training with {@link #withValidation
    * validation}; by default the system's folder for temporary files. It needs room for a model. If
    * the model cannot be written, training calls {@link TrainingListener#warning} and returns the
@@ -661,7 +643,6 @@ public final class TrainingOptions {
   List<String> ofEmbedding() {
     Map<String, Boolean> isSet = new LinkedHashMap<>();
     isSet.put("labelTree", labelTree);
-    isSet.put("tuning", !tuning.isZero());
     isSet.put("pretrained", pretrained != null);
     isSet.put("epochs", epochs != 0);
     isSet.put("rate", rate != null);
@@ -865,11 +846,6 @@ public final class TrainingOptions {
 
   public int patience(int byDefault) {
     return patience > 0 ? patience : byDefault;
-  }
-
-  /** Returns the time of the search; zero if there is none. */
-  Duration tuning() {
-    return tuning;
   }
 
   /** Returns the temporary folder; null for that of the system. */

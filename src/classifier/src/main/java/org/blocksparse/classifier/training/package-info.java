@@ -1,3 +1,3 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Training of classifiers: options, heads, folds, held-out examples and tuning. */
+/** Training of classifiers: options, heads, folds and held-out examples. */
 package org.blocksparse.classifier.training;

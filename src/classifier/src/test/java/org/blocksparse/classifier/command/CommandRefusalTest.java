@@ -73,7 +73,7 @@ final class CommandRefusalTest extends Commands {
     OutOfMemoryError e =
         assertThrows(OutOfMemoryError.class, () -> FloatTensor.zeros(1L << 50).close());
     StringWriter err = new StringWriter();
-    new TrainingLog(new PrintWriter(new StringWriter()), new PrintWriter(err), false, 5, 0)
+    new TrainingLog(new PrintWriter(new StringWriter()), new PrintWriter(err), false, 5)
         .warning("the best model so far cannot be kept: " + e.getMessage());
     String told = err.toString().strip();
     assertTrue(
@@ -351,11 +351,6 @@ final class CommandRefusalTest extends Commands {
         "train -o {}/m --from {}/m --label-tree {}/train.txt | --label-tree: expected no --from",
         "train -o {}/test.txt --from {}/test.txt {}/train.txt | --output: {}/test.txt is the same"
             + " file as {}/test.txt",
-        "train -o {}/m --tune 9 {}/train.txt   | --tune: expected --validation as well",
-        "train -o {}/m --tune 0 --validation {}/test.txt {}/train.txt | --tune: expected a number"
-            + " in [1, 2147483647] but was 0",
-        "train -o {}/m --tune 9 --rate 1 --epochs 1 --dimension 8 --validation {}/test.txt"
-            + " {}/train.txt | --tune: expected --rate, --epochs or --dimension to be left out",
         "train -o {}/m --label-texts - {}/train.txt | --label-texts: expected the name of a file",
         "train -o {}/m --label-texts {}/none.txt {}/train.txt | there is no file {}/none.txt",
         "train -o {}/m --label-texts {}/empty {}/train.txt | {}/empty: --label-texts: expected at"

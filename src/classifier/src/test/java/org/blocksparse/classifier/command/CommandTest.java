@@ -319,42 +319,6 @@ final class CommandTest extends Commands {
     return pairs.toString();
   }
 
-  /** Equal options make the same model without a search. */
-  @Test
-  void tuning_printsWhatItTries_andTrainsWithTheBest() throws IOException {
-    Object[] args = {
-      "train",
-      "-o",
-      model,
-      "--head",
-      "embedding",
-      "--epochs",
-      1,
-      "--dimension",
-      8,
-      "--date",
-      "2026-11-29",
-      "--no-chart",
-      "--validation",
-      test
-    };
-    String told =
-        runWell(Stream.concat(Stream.of(args), Stream.of("--tune", 1, training)).toArray());
-    Matcher tried =
-        Pattern.compile(
-                "tried (\\d+): rate ([\\d.]+), 1 epochs, dimension 8: P@1 0\\.\\d{4} in [\\d.]+ s"
-                    + "( \\(best\\))?\n")
-            .matcher(told);
-    String best = "0.2"; // also if none could be tried on a busy machine
-    while (tried.find()) {
-      best = tried.group(3) == null ? best : tried.group(2);
-    }
-    assertTrue(runWell("info", model).contains("\nrate: " + best + "\n"), told);
-    byte[] tuned = Files.readAllBytes(model);
-    runWell(Stream.concat(Stream.of(args), Stream.of("--rate", best, training)).toArray());
-    assertArrayEquals(tuned, Files.readAllBytes(model));
-  }
-
   @Test
   void training_goesOnFromAModel() throws IOException {
     Files.write(model, trained);

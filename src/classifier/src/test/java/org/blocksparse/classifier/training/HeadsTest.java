@@ -672,7 +672,7 @@ final class HeadsTest {
     for (TrainingOptions each : List.of(two.withHead(ModelHead.EMBEDDING), two.withLabelTree())) {
       assertEquals(
           "head: expected LINEAR or BOTH with two trees but was EMBEDDING, as with a label tree,"
-              + " shared rows, pretrained vectors or tuning",
+              + " shared rows or pretrained vectors",
           assertThrows(IllegalArgumentException.class, () -> Training.train(examples(50, 1), each))
               .getMessage());
     }

@@ -3,7 +3,6 @@ package org.blocksparse.classifier.training;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -44,7 +43,6 @@ final class TrainingOptionsTest {
     arguments.put(Supplier.class, card);
     arguments.put(BooleanSupplier.class, stop);
     arguments.put(Path.class, Path.of("folder"));
-    arguments.put(Duration.class, Duration.ofHours(1));
     arguments.put(ModelHead.class, ModelHead.BOTH);
     arguments.put(ValidationMetric.class, ValidationMetric.NDCG_AT_5);
     arguments.put(TrainingListener.class, new TrainingListener() {});
