@@ -155,7 +155,7 @@ jvm=()
 train_classifier() {
   local training=$1
   shift
-  timed java "${jvm[@]}" -jar "$jar" train --no-chart -o model "$@" "$training"
+  timed java "${jvm[@]}" -jar "$jar" train -o model "$@" "$training"
   mv time.txt training.txt
 }
 

@@ -19,13 +19,9 @@ final class DataCard {
     return entries;
   }
 
-  /**
-   * Adds the date.
-   *
-   * @param day null: the default
-   */
-  void putDate(String day) {
-    entries.put("date", date(day, System.getenv("SOURCE_DATE_EPOCH"), Clock.systemUTC()));
+  /** Adds the date. */
+  void putDate() {
+    entries.put("date", date(System.getenv("SOURCE_DATE_EPOCH"), Clock.systemUTC()));
   }
 
   /**
@@ -45,34 +41,21 @@ final class DataCard {
   /**
    * Returns the day, in UTC.
    *
-   * @param option the value that the user gave, or null
    * @param epoch the value of SOURCE_DATE_EPOCH, the seconds since 1970 by which builds are made
    *     reproducible; null: not set
-   * @param clock the clock to use if neither is given
+   * @param clock the clock to use if that is not set
    * @throws InvalidInputException if what is given is none
    */
-  static String date(String option, String epoch, Clock clock) {
-    if (option != null) {
-      return parse("--date: expected a day, as 2026-11-29,", option, () -> LocalDate.parse(option));
+  static String date(String epoch, Clock clock) {
+    if (epoch == null) {
+      return LocalDate.ofInstant(clock.instant(), ZoneOffset.UTC).toString();
     }
-    if (epoch != null) {
-      return parse(
-          "SOURCE_DATE_EPOCH: expected seconds since 1970",
-          epoch,
-          () -> LocalDate.ofInstant(Instant.ofEpochSecond(Long.parseLong(epoch)), ZoneOffset.UTC));
-    }
-    return LocalDate.ofInstant(clock.instant(), ZoneOffset.UTC).toString();
-  }
-
-  private interface Day {
-    LocalDate parse();
-  }
-
-  private static String parse(String expected, String text, Day day) {
     try {
-      return day.parse().toString();
+      long seconds = Long.parseLong(epoch);
+      return LocalDate.ofInstant(Instant.ofEpochSecond(seconds), ZoneOffset.UTC).toString();
     } catch (DateTimeException | NumberFormatException e) {
-      throw new InvalidInputException(expected + " but was " + text);
+      throw new InvalidInputException(
+          "SOURCE_DATE_EPOCH: expected seconds since 1970 but was " + epoch);
     }
   }
 }

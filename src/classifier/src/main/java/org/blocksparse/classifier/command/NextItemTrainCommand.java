@@ -140,7 +140,7 @@ final class NextItemTrainCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    card.putDate(run.date());
+    card.putDate();
     WritableFile.require("--output", output, InputOptions.files(file, validation, itemTexts));
     TrainingLog log = TrainingLog.ofNextItem(streams.out(), streams.err());
     try (CtrlC ctrlC = new CtrlC(log::hasLearned, log::end)) {

@@ -22,21 +22,8 @@ final class RunOptions {
       description = "Threads that compute. Default: one per processor.")
   private Integer threads;
 
-  @Option(
-      names = "--date",
-      paramLabel = "DAY",
-      description =
-          "The date in the model card, in the form 2026-11-29. Default: the date of"
-              + " SOURCE_DATE_EPOCH, else today in UTC.")
-  private String date;
-
   long seed() {
     return seed;
-  }
-
-  /** Returns the date; null for the default. */
-  String date() {
-    return date;
   }
 
   Workers workers() {

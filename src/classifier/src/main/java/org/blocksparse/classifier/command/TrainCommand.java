@@ -233,13 +233,8 @@ final class TrainCommand implements Callable<Integer> {
   @Option(
       names = "--chart",
       paramLabel = "PNG",
-      description =
-          "Write the learning curve to this file. Default: 'MODEL.png'; if that file"
-              + " exists, no chart is written.")
+      description = "Write the learning curve to this file.")
   private Path chart;
-
-  @Option(names = "--no-chart", description = "Do not write a learning curve.")
-  private boolean noChart;
 
   @Mixin private InputOptions input;
 
@@ -253,21 +248,20 @@ final class TrainCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     requireNoOptionInVain();
-    card.putDate(run.date());
+    card.putDate();
     // A missing folder is reported before hours of training are lost.
     List<Path> examples = new ArrayList<>(InputOptions.files(file, validation, labelTexts));
     Stream.of(from, pretrained).filter(Objects::nonNull).forEach(examples::add);
     WritableFile.require("--output", output, examples);
-    Path png = chart != null ? chart : output.resolveSibling(output.getFileName() + ".png");
-    if (!noChart && (chart != null || Files.notExists(png))) {
+    if (chart != null) {
       List<Path> others = new ArrayList<>(examples);
       others.add(output);
-      WritableFile.require("--chart", png, others);
+      WritableFile.require("--chart", chart, others);
     }
     try (Classifier initial = initialOrNull();
         FastTextVectors words = pretrainedOrNull()) {
       vectors = words;
-      return train(initial, png);
+      return train(initial);
     }
   }
 
@@ -299,7 +293,7 @@ final class TrainCommand implements Callable<Integer> {
     }
   }
 
-  private int train(Classifier initial, Path png) throws Exception {
+  private int train(Classifier initial) throws Exception {
     boolean isTree = initial == null ? labelTree : initial.hasLabelTree();
     if (initial != null && initial.head() == ModelHead.LINEAR) {
       requireNothingOfAnEmbedding("--from with a linear model");
@@ -307,7 +301,7 @@ final class TrainCommand implements Callable<Integer> {
     TrainingLog log = new TrainingLog(streams.out(), streams.err(), isTree, 5);
     try (CtrlC ctrlC = new CtrlC(log::hasLearned, log::end)) {
       try (log) {
-        train(Optional.ofNullable(initial), log, ctrlC, png);
+        train(Optional.ofNullable(initial), log, ctrlC);
       } catch (Exception e) {
         // The error is reported here, since the program ends after this if Ctrl-C was pressed.
         return Main.refuse(streams.command(), e);
@@ -337,7 +331,6 @@ final class TrainCommand implements Callable<Integer> {
     if (trees != null && trees > 1) {
       requireALinearHead("--trees 2");
     }
-    refuse(chart != null && noChart, "--chart: expected no --no-chart as well");
     refuse(
         pretrained != null && dimension != null,
         "--dimension: expected no --pretrained as well, which has it");
@@ -441,7 +434,7 @@ final class TrainCommand implements Callable<Integer> {
     }
   }
 
-  private void train(Optional<Classifier> initial, TrainingLog log, CtrlC ctrlC, Path png)
+  private void train(Optional<Classifier> initial, TrainingLog log, CtrlC ctrlC)
       throws IOException {
     TrainingOptions options = options(initial).withListener(log).withStop(ctrlC::isPressed);
     PrintWriter out = streams.out();
@@ -456,8 +449,8 @@ final class TrainCommand implements Callable<Integer> {
           "%s: %,d bytes%s%n",
           output, Files.size(output), ctrlC.isPressed() ? ", the best model so far" : "");
     }
-    if (!noChart) {
-      draw(log, png);
+    if (chart != null) {
+      draw(log);
     }
     printNextSteps(isSmall, out);
     out.flush();
@@ -584,20 +577,14 @@ final class TrainCommand implements Callable<Integer> {
     return options;
   }
 
-  private void draw(TrainingLog log, Path png) {
+  private void draw(TrainingLog log) {
     if (log.points().size() < 2) {
-      if (chart != null) {
-        streams.out().printf("%s: not drawn, since one epoch makes no curve%n", png);
-      }
-      return;
-    }
-    if (chart == null && Files.exists(png)) {
-      streams.out().printf("%s is there already, and is left as it is; --chart replaces it%n", png);
+      streams.out().printf("%s: not drawn, since one epoch makes no curve%n", chart);
       return;
     }
     try {
-      LearningCurve.draw(log.points(), png);
-      streams.out().printf("%s: the learning curve%n", png);
+      LearningCurve.draw(log.points(), chart);
+      streams.out().printf("%s: the learning curve%n", chart);
     } catch (IOException | RuntimeException | LinkageError | InternalError e) { // no font, say
       streams.err().printf("No chart: %s%n", e);
       streams.err().flush();

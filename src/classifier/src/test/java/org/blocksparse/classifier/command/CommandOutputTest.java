@@ -47,8 +47,7 @@ final class CommandOutputTest extends Commands {
   void examplesAndLines_ofNothingThatTheModelKnows_areCounted() throws IOException {
     String lines = "__label__label1\n__label__label2 qqq\n";
     Files.writeString(training, lines, StandardOpenOption.APPEND);
-    String told =
-        runWell("train", "-o", model, "--epochs", 1, "--min-count", 2, "--no-chart", training);
+    String told = runWell("train", "-o", model, "--epochs", 1, "--min-count", 2, training);
     assertTrue(
         told.matches(
             "(?s).*\\n[0-9,]+ more features are left out \\(--min-count, --max-features\\)\\n.*"),
@@ -86,7 +85,7 @@ final class CommandOutputTest extends Commands {
 
   @Test
   void neighbours_areTold_andLearnNoFurther() throws IOException {
-    List<Object> words = List.of("train", "--no-chart", "--epochs", 1, "--dimension", 8, "-o");
+    List<Object> words = List.of("train", "--epochs", 1, "--dimension", 8, "-o");
     String without = runWell(Stream.concat(words.stream(), Stream.of(model, alike(1))).toArray());
     assertTrue(without.contains(", standard error 0.0000: without neighbours\n"), without);
     assertFalse(runWell("info", model).contains("neighbours"));
@@ -271,8 +270,7 @@ final class CommandOutputTest extends Commands {
   @Test
   void examplesWithoutLabels_areCounted() throws IOException {
     Files.writeString(training, "no label\n\n", StandardOpenOption.APPEND);
-    String told =
-        runWell("train", "-o", model, "--epochs", 1, "--dimension", 8, "--no-chart", training);
+    String told = runWell("train", "-o", model, "--epochs", 1, "--dimension", 8, training);
     assertTrue(told.contains("\n2 more have no label and are left out\n"), told);
   }
 

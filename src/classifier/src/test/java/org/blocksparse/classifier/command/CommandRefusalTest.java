@@ -212,7 +212,7 @@ final class CommandRefusalTest extends Commands {
   void whatBeginsWithAnAt_isNoFileOfOptions() throws IOException {
     assertEquals("there is no file @" + folder + "\n", run("info", "@" + folder).err());
     Files.writeString(training, Files.readString(training).replace("__label__", "@@"));
-    runWell("train", "-o", model, "--epochs", 1, "--no-chart", "--label-prefix", "@@", training);
+    runWell("train", "-o", model, "--epochs", 1, "--label-prefix", "@@", training);
     assertTrue(runWell("test", model, training).startsWith("2,000 examples in "));
   }
 
@@ -237,7 +237,7 @@ final class CommandRefusalTest extends Commands {
   @Test
   void aFileOfFewerExamplesThanItsHeaderTells_isTold() throws IOException {
     Path sparse = Files.writeString(folder.resolve("short.txt"), "3 9 3\n1,2 3:1 5:2\n2 4:1\n");
-    Result result = run("train", "-o", model, "--epochs", 1, "--no-chart", sparse);
+    Result result = run("train", "-o", model, "--epochs", 1, sparse);
     assertEquals(0, result.code());
     assertEquals(
         "Warning: "
@@ -267,8 +267,7 @@ final class CommandRefusalTest extends Commands {
             + ": line 2001: a label has no name: '__label__'; --skip-bad-lines leaves it out\n",
         refused.err());
     assertTrue(Files.notExists(model));
-    Result skipped =
-        run("train", "-o", model, "--epochs", 1, "--skip-bad-lines", "--no-chart", training);
+    Result skipped = run("train", "-o", model, "--epochs", 1, "--skip-bad-lines", training);
     assertEquals(0, skipped.code());
     assertTrue(skipped.err().startsWith("Left out 1 bad lines; the first: "), skipped.err());
   }
@@ -308,7 +307,6 @@ final class CommandRefusalTest extends Commands {
             + " same file as {}/test.txt",
         "train -o {}/m --chart {}/train.txt {}/train.txt | --chart: {}/train.txt is the same file",
         "train -o {}/m --chart {}/folder/../m {}/train.txt | --chart: {}/folder/../m is the same",
-        "train -o {}/m --chart {}/png --no-chart {}/train.txt | --chart: expected no --no-chart",
         "train -o {}/m --patience 2 {}/train.txt | --patience: expected --validation as well",
         "train -o {}/m --validation - - | --validation: is standard input, from which the examples",
         "train -o {}/m --shared-rows 9 --min-count 2 {}/train.txt | --min-count: expected no",
@@ -369,8 +367,6 @@ final class CommandRefusalTest extends Commands {
             + " no --label-texts as well",
         "train -o {}/m --label-texts {}/t --label-tree {}/train.txt | --label-tree: expected --head"
             + " both with --label-texts as well",
-        "train -o {}/m --date 29.11.2026 {}/train.txt | --date: expected a day, as 2026-11-29, but"
-            + " was 29.11.2026",
         "train -o {}/m --validation-metric p5 {}/train.txt | Invalid value for option"
             + " '--validation-metric': expected p@1, ndcg@5 or f1 but was 'p5'",
         "export {}/none {}/npz                 | there is no file {}/none",

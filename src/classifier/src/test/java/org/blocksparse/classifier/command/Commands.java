@@ -33,18 +33,7 @@ abstract class Commands {
     Locale.setDefault(Locale.ROOT); // like main
     Path examples = Files.writeString(other.resolve("train.txt"), Texts.lines(2000, LABELS, 1));
     Path file = other.resolve("model");
-    runWell(
-        "train",
-        "-o",
-        file,
-        "--head",
-        "embedding",
-        "--epochs",
-        1,
-        "--dimension",
-        8,
-        "--no-chart",
-        examples);
+    runWell("train", "-o", file, "--head", "embedding", "--epochs", 1, "--dimension", 8, examples);
     trained = Files.readAllBytes(file);
   }
 

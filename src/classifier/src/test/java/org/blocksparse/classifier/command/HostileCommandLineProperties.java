@@ -57,7 +57,7 @@ final class HostileCommandLineProperties {
     Path place = Files.createTempDirectory("trained");
     Path examples = Files.writeString(place.resolve("txt"), Texts.lines(40, LABELS, 1));
     Path model = place.resolve("model");
-    Commands.runWell("train", "-o", model, "--dimension", 4, "--no-chart", examples);
+    Commands.runWell("train", "-o", model, "--dimension", 4, examples);
     trained = Files.readAllBytes(model);
     Folders.delete(place);
   }

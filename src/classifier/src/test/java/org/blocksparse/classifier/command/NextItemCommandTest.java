@@ -85,7 +85,7 @@ final class NextItemCommandTest {
   void aClassifierIsNoModelOfNextItems() throws IOException {
     Path classifier = folder.resolve("classifier.model");
     Path examples = file("examples.txt", "__label__a one\n__label__b two\n");
-    Commands.runWell("train", "--no-chart", "-o", classifier, examples);
+    Commands.runWell("train", "-o", classifier, examples);
     assertEquals(
         classifier
             + ": nextItem.format: is missing: this is a classifier, which Classifier.load reads,"

@@ -38,7 +38,7 @@ final class RecordsTest extends Commands {
   void theExamplesOfThePageAreRead() throws IOException {
     Path csv = Files.writeString(folder.resolve("drinks.csv"), onThePage("id,text"));
     Path json = Files.writeString(folder.resolve("drinks.jsonl"), onThePage("{\"text\""));
-    String log = runWell("train", "-o", model, "--date", "2026-12-02", csv);
+    String log = runWell("train", "-o", model, csv);
     assertTrue(log.contains("2 examples, 7 features, 2 labels"), log);
     String tested = runWell("test", model, json);
     assertTrue(
@@ -55,20 +55,9 @@ final class RecordsTest extends Commands {
     Path text = Files.writeString(folder.resolve("same.txt"), lines);
     Path records = csv("same.csv", lines, "body,tag");
     Path other = folder.resolve("other");
-    String[] date = {"--date", "2026-12-02"};
-    runWell("train", "-o", model, date[0], date[1], text);
+    runWell("train", "-o", model, text);
     String log =
-        runWell(
-            "train",
-            "-o",
-            other,
-            date[0],
-            date[1],
-            "--text-column",
-            "body",
-            "--label-column",
-            "tag",
-            records);
+        runWell("train", "-o", other, "--text-column", "body", "--label-column", "tag", records);
     assertTrue(log.contains(" test --text-column body --label-column tag "), log);
     assertEquals(
         runWell("predict", model, text),

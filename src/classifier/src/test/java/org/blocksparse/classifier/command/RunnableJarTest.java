@@ -86,6 +86,8 @@ final class RunnableJarTest {
             10_000,
             "--dimension",
             16,
+            "--chart",
+            folder.resolve("model.png"),
             "-");
     try (OutputStream in = training.getOutputStream()) {
       in.write((Texts.lines(2000, 40, 1) + "__label__\u00e9t\u00e9 x\n").getBytes(UTF_8));
@@ -123,7 +125,7 @@ final class RunnableJarTest {
   @DisabledOnOs(OS.WINDOWS) // Windows has no such signal
   void isStoppedWhileItReads_andLeavesTheOldModelAlone() throws Exception {
     Path model = Files.writeString(folder.resolve("model"), "an old one");
-    Process training = start("train", "-o", model, "--no-chart", "-");
+    Process training = start("train", "-o", model, "-");
     try (OutputStream in = training.getOutputStream()) {
       // Once the pipe, which holds less, has taken all, a part has been read.
       in.write(Texts.lines(10_000, 40, 1).getBytes(UTF_8));
@@ -140,7 +142,7 @@ final class RunnableJarTest {
     Path examples = Files.writeString(folder.resolve("examples"), Texts.lines(20, 4, 1));
     for (List<String> args :
         List.of(
-            List.of("train", "-o", examples.toString(), "--no-chart", "-"),
+            List.of("train", "-o", examples.toString(), "-"),
             List.of("train", "-o", folder + "/m", "--chart", examples.toString(), "-"))) {
       Told refused = run(words(args.toArray()), Redirect.from(examples.toFile()));
       assertEquals(2, refused.code(), refused::toString);
@@ -161,7 +163,7 @@ final class RunnableJarTest {
     List<Object> training =
         List.of("train", "-o", model, "--head", "embedding", "--epochs", 2, "--dimension", 4);
     // Runs without the limit, to unpack the library.
-    assertEquals(0, run(join(training, "--no-chart", examples)).code());
+    assertEquals(0, run(join(training, examples)).code());
     Told trained = runLimited(join(training, "--chart", chart, examples));
     assertEquals(0, trained.code(), trained::toString);
     assertTrue(trained.err().startsWith("No chart: "), trained::toString);
@@ -171,7 +173,7 @@ final class RunnableJarTest {
     String longest = "x".repeat(20_000);
     Files.writeString(
         examples, "__label__a%s green\n__label__b%s beans\n".formatted(longest, longest));
-    assertEquals(0, run(join(training, "--no-chart", examples)).code());
+    assertEquals(0, run(join(training, examples)).code());
     Path labels = Files.writeString(folder.resolve("npz.labels.txt"), "old ones");
     Told exported = runLimited("export", model, folder.resolve("npz"));
     assertEquals(2, exported.code(), exported::toString);
@@ -180,7 +182,7 @@ final class RunnableJarTest {
     assertEquals("old ones", Files.readString(labels));
 
     byte[] old = Files.readAllBytes(model);
-    Told unsaved = runLimited(join(training, "--no-chart", examples));
+    Told unsaved = runLimited(join(training, examples));
     assertEquals(2, unsaved.code(), unsaved::toString);
     assertArrayEquals(old, Files.readAllBytes(model));
     assertEquals(
@@ -255,8 +257,7 @@ final class RunnableJarTest {
   void readsGzip_andTellsABadLineInOneLine() throws Exception {
     Path model = folder.resolve("model");
     Path examples = gzipped("examples.gz", Texts.lines(2000, 40, 1));
-    Told trained =
-        run("train", "-o", model, "--epochs", 1, "--dimension", 16, "--no-chart", examples);
+    Told trained = run("train", "-o", model, "--epochs", 1, "--dimension", 16, examples);
     assertEquals(new Told(0, trained.out(), ""), trained);
     assertTrue(trained.out().startsWith("2,000 examples, "), trained::out);
     Told predicted = run("predict", model, "--top", 1, gzipped("texts.gz", "my-own7\nmy-own8\n"));
@@ -266,9 +267,7 @@ final class RunnableJarTest {
 
     Path bad = gzipped("bad.gz", "__label__tea green leaves\n__label__ \n");
     for (Object[] args :
-        new Object[][] {
-          {"train", "-o", folder.resolve("other"), "--no-chart", bad}, {"test", model, bad}
-        }) {
+        new Object[][] {{"train", "-o", folder.resolve("other"), bad}, {"test", model, bad}}) {
       Told refused = run(args);
       String problem =
           ": line 2: a label has no name: '__label__'; --skip-bad-lines leaves it out\n";

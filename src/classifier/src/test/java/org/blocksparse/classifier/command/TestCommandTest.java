@@ -229,7 +229,6 @@ final class TestCommandTest extends Commands {
             4,
             "--patience",
             1,
-            "--no-chart",
             "--validation",
             test,
             training);
@@ -265,7 +264,6 @@ final class TestCommandTest extends Commands {
         4,
         "--rate",
         1,
-        "--no-chart",
         "--validation",
         test,
         training
