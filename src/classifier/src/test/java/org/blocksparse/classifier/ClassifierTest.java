@@ -237,23 +237,6 @@ final class ClassifierTest {
   }
 
   @Test
-  void smoothing_leavesAShareToOtherLabels() {
-    double[] likeliest = new double[2];
-    for (int smoothed = 0; smoothed < 2; smoothed++) {
-      TrainingOptions options = SMALL.withSmoothing(0.3 * smoothed);
-      try (Classifier classifier = uncalibrated(options)) {
-        Prediction best = classifier.predict("my-own7 word7", 1).get(0);
-        assertEquals("label7", best.label());
-        likeliest[smoothed] = best.probability();
-      }
-    }
-    assertTrue(likeliest[0] > 0.95, () -> "not smoothed: " + likeliest[0]);
-    assertTrue(likeliest[1] < 0.9, () -> "smoothed: " + likeliest[1]);
-    assertThrows(IllegalArgumentException.class, () -> SMALL.withSmoothing(1));
-    assertThrows(IllegalArgumentException.class, () -> SMALL.withSmoothing(-0.1));
-  }
-
-  @Test
   void aTextOfNoKnownWord_getsLabelsAsWell() {
     try (Classifier classifier = trained(SMALL.withEpochs(1))) {
       assertEquals(5, classifier.predict("", 5).size());

@@ -61,12 +61,7 @@ final class LayeringTest {
               "PredictionSets",
               "SetCounts"),
           "training",
-          Set.of(
-              "LearningPoint",
-              "Training",
-              "TrainingListener",
-              "TrainingOptions",
-              "ValidationMetric"),
+          Set.of("LearningPoint", "Training", "TrainingListener", "TrainingOptions"),
           "nextitem",
           Set.of("NextItem", "NextItemOptions", "Repeats"));
 

@@ -60,7 +60,6 @@ final class MessagesTest {
             "examples[1] is null"),
         inVain("epochs", options -> options.withEpochs(3)),
         inVain("rate", options -> options.withRate(.1)),
-        inVain("smoothing", options -> options.withSmoothing(.1)),
         inVain("dimension", options -> options.withDimension(8)),
         inVain("batch", options -> options.withBatch(8)),
         inVain("classes", options -> options.withClasses(2)),

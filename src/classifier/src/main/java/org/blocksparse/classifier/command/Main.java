@@ -10,7 +10,6 @@ import java.nio.charset.Charset;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
@@ -19,7 +18,6 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.CancellationException;
 import java.util.regex.Pattern;
 import org.blocksparse.classifier.examples.InvalidInputException;
-import org.blocksparse.classifier.training.ValidationMetric;
 import org.blocksparse.internal.files.NearestName;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -139,7 +137,6 @@ public final class Main implements Callable<Integer> {
         .setExpandAtFiles(false) // a word with @ is a name or a prefix, not a file of options
         .registerConverter(Path.class, Main::path)
         .registerConverter(Double.class, Main::number)
-        .registerConverter(ValidationMetric.class, Main::metric)
         .setParameterExceptionHandler((e, words) -> refuse(e.getCommandLine(), messageOf(e)))
         .setExecutionExceptionHandler((e, command, result) -> refuse(command, e));
   }
@@ -201,16 +198,6 @@ public final class Main implements Callable<Integer> {
       }
     }
     throw new CommandLine.TypeConversionException("expected a number but was '" + text + "'");
-  }
-
-  private static ValidationMetric metric(String name) {
-    return Arrays.stream(ValidationMetric.values())
-        .filter(metric -> metric.toString().equalsIgnoreCase(name))
-        .findFirst()
-        .orElseThrow(
-            () ->
-                new CommandLine.TypeConversionException(
-                    "expected p@1, ndcg@5 or f1 but was '" + name + "'"));
   }
 
   /** Prints the subcommands, since none was given. */

@@ -115,9 +115,6 @@ final class NextItemTrainCommand implements Callable<Integer> {
               + " any order.")
   private Double dropout;
 
-  @Option(names = "--smoothing", paramLabel = "S", description = "Label smoothing. Default: 0.1.")
-  private Double smoothing;
-
   @Option(
       names = "--dimension",
       paramLabel = "N",
@@ -256,7 +253,6 @@ final class NextItemTrainCommand implements Callable<Integer> {
     options = epochs == null ? options : options.withEpochs(epochs);
     options = patience == null ? options : options.withPatience(patience);
     options = rate == null ? options : options.withRate(rate);
-    options = smoothing == null ? options : options.withSmoothing(smoothing);
     options = dimension == null ? options : options.withDimension(dimension);
     options = batch == null ? options : options.withBatch(batch);
     return options.withListener(log).withStop(ctrlC::isPressed);

@@ -250,9 +250,6 @@ final class TrainingLog implements TrainingListener, AutoCloseable {
     if (!Double.isNaN(point.precision())) {
       progress.mayEndEarly(); // if later epochs are not better
       out.printf(", P@1 on validation %.3f, nDCG@%d %.3f", point.precision(), cutoff, point.ndcg());
-      if (!Double.isNaN(point.f1())) {
-        out.printf(", F1 %.3f", point.f1());
-      }
       out.print(point.best() ? " (best)" : "");
     }
     out.printf(", %,.0f examples per second%n", perSecond());

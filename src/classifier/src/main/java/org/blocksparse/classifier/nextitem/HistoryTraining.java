@@ -20,7 +20,7 @@ final class HistoryTraining {
   private static final int DIMENSION = 256;
   private static final int BATCH = 256;
   private static final double RATE = 0.1;
-  private static final double SMOOTHING = 0.1;
+  private static final float SMOOTHING = 0.1f;
   private static final int PATIENCE = 2;
 
   private final ItemExamples examples;
@@ -133,11 +133,11 @@ final class HistoryTraining {
   private LearningPoint point(
       HistoryLayers layers, int epoch, double loss, List<Sequence> heldOut, double bestNdcg) {
     if (heldOut.isEmpty()) {
-      return new LearningPoint(epoch, loss, Double.NaN, Double.NaN, Double.NaN, true);
+      return new LearningPoint(epoch, loss, Double.NaN, Double.NaN, true);
     }
     Metrics metrics = measured(layers, heldOut);
     double ndcg = metrics.ndcg(NextItem.CUTOFF);
-    return new LearningPoint(epoch, loss, metrics.precision(1), ndcg, Double.NaN, ndcg >= bestNdcg);
+    return new LearningPoint(epoch, loss, metrics.precision(1), ndcg, ndcg >= bestNdcg);
   }
 
   /** Returns the quality of layers without transitions. */
@@ -175,7 +175,7 @@ final class HistoryTraining {
       int[] which = Arrays.copyOfRange(order, step * batch, (step + 1) * batch);
       Loss loss =
           Loss.mean()
-              .withSmoothing((float) learning.smoothing(SMOOTHING))
+              .withSmoothing(SMOOTHING)
               .withDropout((float) setting.dropout, learning.seed() + ++steps);
       List<int[]> seen = examples.seen(setting.ordered, which);
       double value = layers.step(seen, examples.next(which), loss, optimizer);

@@ -67,13 +67,13 @@ final class BestModel implements AutoCloseable {
         .listener()
         .epoch(
             isMeasured
-                ? new LearningPoint(epoch, loss, last.precision(), last.ndcg(), last.f1(), isBest)
-                : new LearningPoint(epoch, loss, Double.NaN, Double.NaN, Double.NaN, isBest));
+                ? new LearningPoint(epoch, loss, last.precision(), last.ndcg(), isBest)
+                : new LearningPoint(epoch, loss, Double.NaN, Double.NaN, isBest));
   }
 
   private ValidationScores scores(TrainedClassifier model) {
     try {
-      return validation.measure(model, metric == ValidationMetric.F1, options.listener());
+      return validation.measure(model, false, options.listener());
     } catch (InvalidInputException e) { // weights not finite, as the next loss would show
       throw new ArithmeticException(e.getMessage());
     }

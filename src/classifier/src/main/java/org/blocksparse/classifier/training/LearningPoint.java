@@ -10,11 +10,8 @@ package org.blocksparse.classifier.training;
  * @param precision at 1, on the validation examples
  * @param ndcg at 5, or at 10 for a {@link org.blocksparse.classifier.nextitem.NextItem}, on the
  *     validation examples
- * @param f1 micro F1 at its best threshold, on the validation examples; also NaN unless it is the
- *     {@linkplain TrainingOptions#withValidationMetric metric}
- * @param best whether it is better than all epochs of its training before, by the metric; for a
- *     {@link org.blocksparse.classifier.nextitem.NextItem} also if it equals the best of these;
- *     true without validation examples
+ * @param best whether it is better than all epochs of its training before; for a {@link
+ *     org.blocksparse.classifier.nextitem.NextItem} also if it equals the best of these; true
+ *     without validation examples
  */
-public record LearningPoint(
-    int epoch, double loss, double precision, double ndcg, double f1, boolean best) {}
+public record LearningPoint(int epoch, double loss, double precision, double ndcg, boolean best) {}

@@ -122,7 +122,7 @@ record TrainingDefaults(TrainingOptions options) {
   }
 
   double smoothing() {
-    return options.smoothing(labelTree() ? 0 : SMOOTHING_OF_A_SOFTMAX);
+    return labelTree() ? 0 : SMOOTHING_OF_A_SOFTMAX;
   }
 
   boolean labelTree() {
@@ -163,10 +163,9 @@ record TrainingDefaults(TrainingOptions options) {
 
   ValidationMetric validationMetric() {
     int several = (int) options.validation().stream().filter(e -> e.labels().size() > 1).count();
-    return options.validationMetric(
-        haveOneLabel(options.validation().size(), several)
-            ? ValidationMetric.PRECISION_AT_1
-            : ValidationMetric.NDCG_AT_5);
+    return haveOneLabel(options.validation().size(), several)
+        ? ValidationMetric.PRECISION_AT_1
+        : ValidationMetric.NDCG_AT_5;
   }
 
   int patience(int epochs) {

@@ -29,7 +29,6 @@ import org.blocksparse.classifier.features.FeatureVocabulary;
 import org.blocksparse.classifier.features.KeyTable;
 import org.blocksparse.softmax.ClassAssignment;
 import org.blocksparse.softmax.LabelTree;
-import org.blocksparse.softmax.Loss;
 
 /**
  * Options of training a {@link Classifier}. The defaults suit most texts. Immutable: {@code
@@ -49,7 +48,6 @@ public final class TrainingOptions {
   private int dimension;
   private int epochs;
   private Double rate;
-  private Double smoothing;
   private boolean labelTree;
   private ModelHead head;
   private int trees = 1;
@@ -68,7 +66,6 @@ public final class TrainingOptions {
   private Map<String, String> labelTexts = Map.of();
   private boolean none;
   private List<Example> validation = List.of();
-  private ValidationMetric validationMetric;
   private int patience;
   private Path temporaryFolder;
   private Supplier<Map<String, String>> card = Map::of;
@@ -84,7 +81,6 @@ public final class TrainingOptions {
     this.dimension = that.dimension;
     this.epochs = that.epochs;
     this.rate = that.rate;
-    this.smoothing = that.smoothing;
     this.labelTree = that.labelTree;
     this.head = that.head;
     this.trees = that.trees;
@@ -103,7 +99,6 @@ public final class TrainingOptions {
     this.labelTexts = that.labelTexts;
     this.none = that.none;
     this.validation = that.validation;
-    this.validationMetric = that.validationMetric;
     this.patience = that.patience;
     this.temporaryFolder = that.temporaryFolder;
     this.card = that.card;
@@ -150,8 +145,8 @@ public final class TrainingOptions {
    *
    * @param model with an embedding head alone, its weights must be FLOAT32
    * @throws IllegalArgumentException if they are not, if the model has {@linkplain #withHead
-   *     neighbours} or {@linkplain #withLabelTexts label texts}, if an option is set that the model
-   *     determines, or if it is a label tree and there is smoothing
+   *     neighbours} or {@linkplain #withLabelTexts label texts}, or if an option is set that the
+   *     model determines
    * @throws InvalidInputException if the model is of fastText
    */
   public TrainingOptions withInitialModel(Classifier model) {
@@ -190,8 +185,8 @@ public final class TrainingOptions {
    *
    * @throws IllegalArgumentException from {@link Training#train} if an {@linkplain
    *     #withInitialModel initial model} has other heads, or if the head is linear alone and an
-   *     option of an embedding is set: label tree, epochs, rate, smoothing, pretrained vectors,
-   *     dimension, batch, classes or patience
+   *     option of an embedding is set: label tree, epochs, rate, pretrained vectors, dimension,
+   *     batch, classes or patience
    */
   public TrainingOptions withHead(ModelHead value) {
     return with(changed -> changed.head = requireNonNull(value, "head"));
@@ -282,8 +277,7 @@ public final class TrainingOptions {
    * Learns each label independently, as present or absent, by a {@link LabelTree} instead of a
    * softmax. Examples without a label are learned from, too: no label is present.
    *
-   * @throws IllegalArgumentException if there is {@linkplain #withSmoothing smoothing} or an
-   *     {@linkplain #withInitialModel initial model}
+   * @throws IllegalArgumentException if there is an {@linkplain #withInitialModel initial model}
    */
   public TrainingOptions withLabelTree() {
     return with(changed -> changed.labelTree = true).requireNoConflict();
@@ -332,7 +326,7 @@ public final class TrainingOptions {
         .requireNoConflict();
   }
 
-  /** Rejects smoothing with a label tree, and the shape of a new model with an initial one. */
+  /** Rejects options that contradict each other. */
   private TrainingOptions requireNoConflict() {
     if (initialModel != null) {
       requireUnset("pretrained", pretrained == null, INITIAL_MODEL);
@@ -353,11 +347,6 @@ public final class TrainingOptions {
     if (pretrained != null) {
       requireUnset("dimension", dimension == 0, "pretrained as well, which has it");
       requireUnset("sharedRows", sharedRows == 0, "pretrained as well, which needs rows of words");
-    }
-    TrainingDefaults values = new TrainingDefaults(this);
-    if (values.labelTree() && values.smoothing() > 0) {
-      throw new IllegalArgumentException(
-          "smoothing: expected 0 for a label tree but was " + values.smoothing());
     }
     return this;
   }
@@ -403,21 +392,6 @@ public final class TrainingOptions {
           "rate: expected a number in [1e-20, 100] but was " + value);
     }
     return with(changed -> changed.rate = value);
-  }
-
-  /**
-   * Sets label smoothing ({@link Loss#withSmoothing}); by default 0.1, and none with a {@linkplain
-   * #withLabelTree label tree}. It reduces overfitting to few examples. Where probabilities are not
-   * {@linkplain #withHead calibrated}, it lowers them by about this share.
-   *
-   * @param value in [0, 1); 0 is none
-   * @throws IllegalArgumentException if it is not, or if it is more than 0 for a label tree
-   */
-  public TrainingOptions withSmoothing(double value) {
-    if (!(value >= 0 && (float) value < 1)) {
-      throw new IllegalArgumentException("smoothing: expected a number in [0, 1) but was " + value);
-    }
-    return with(changed -> changed.smoothing = value).requireNoConflict();
   }
 
   /**
@@ -543,10 +517,10 @@ public final class TrainingOptions {
 
   /**
    * Sets held-out examples, from which training does not learn. After each epoch, the model is
-   * measured on them by the {@linkplain #withValidationMetric metric}. The best model is kept, the
-   * first of equals; training ends early if the {@linkplain #withPatience patience} runs out. At
-   * the end, the {@linkplain Classifier#threshold threshold} with the highest F1 on them becomes
-   * part of the model.
+   * measured on them by nDCG at 5 if more than a tenth of them have several labels, else by
+   * precision at 1. The best model is kept, the first of equals; training ends early if the
+   * {@linkplain #withPatience patience} runs out. At the end, the {@linkplain Classifier#threshold
+   * threshold} with the highest F1 on them becomes part of the model.
    *
    * @param examples of the same kind as the training examples; read to the end here; examples
    *     without a label are not measured
@@ -559,15 +533,6 @@ public final class TrainingOptions {
       throw new IllegalArgumentException("validation: none has a label");
     }
     return changed;
-  }
-
-  /**
-   * Sets the metric that selects the best model on the {@linkplain #withValidation validation
-   * examples}. By default nDCG at 5 if more than a tenth of them have several labels, else
-   * precision at 1.
-   */
-  public TrainingOptions withValidationMetric(ValidationMetric value) {
-    return with(changed -> changed.validationMetric = requireNonNull(value, "validationMetric"));
   }
 
   /**
@@ -646,7 +611,6 @@ public final class TrainingOptions {
     isSet.put("pretrained", pretrained != null);
     isSet.put("epochs", epochs != 0);
     isSet.put("rate", rate != null);
-    isSet.put("smoothing", smoothing != null);
     isSet.put("dimension", dimension != 0);
     isSet.put("batch", batch != 0);
     isSet.put("classes", classes != 0);
@@ -692,10 +656,6 @@ public final class TrainingOptions {
 
   boolean hasRate() {
     return rate != null;
-  }
-
-  public double smoothing(double byDefault) {
-    return smoothing != null ? smoothing : byDefault;
   }
 
   public int batch(int byDefault) {
@@ -838,10 +798,6 @@ public final class TrainingOptions {
 
   List<Example> validation() {
     return validation;
-  }
-
-  ValidationMetric validationMetric(ValidationMetric byDefault) {
-    return validationMetric != null ? validationMetric : byDefault;
   }
 
   public int patience(int byDefault) {

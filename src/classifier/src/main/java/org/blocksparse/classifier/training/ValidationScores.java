@@ -19,7 +19,6 @@ record ValidationScores(double precision, double ndcg, double f1, double thresho
     return switch (metric) {
       case PRECISION_AT_1 -> precision;
       case NDCG_AT_5 -> ndcg;
-      case F1 -> f1;
     };
   }
 

@@ -20,8 +20,8 @@ final class LearningCurveTest {
     XYChart chart =
         LearningCurve.chart(
             List.of(
-                new LearningPoint(1, 2.5, 0.5, 0.6, Double.NaN, true),
-                new LearningPoint(2, 1.5, 0.75, 0.8, Double.NaN, true)));
+                new LearningPoint(1, 2.5, 0.5, 0.6, true),
+                new LearningPoint(2, 1.5, 0.75, 0.8, true)));
     assertEquals("epoch", chart.getXAxisTitle());
     assertEquals("loss", chart.getYAxisTitle());
     assertEquals("P@1, nDCG@5", chart.getYAxisGroupTitle(1));
@@ -40,8 +40,8 @@ final class LearningCurveTest {
     XYChart chart =
         LearningCurve.chart(
             List.of(
-                new LearningPoint(1, 2.5, Double.NaN, Double.NaN, Double.NaN, true),
-                new LearningPoint(2, 1.5, Double.NaN, Double.NaN, Double.NaN, true)));
+                new LearningPoint(1, 2.5, Double.NaN, Double.NaN, true),
+                new LearningPoint(2, 1.5, Double.NaN, Double.NaN, true)));
     assertEquals(
         Set.of("loss, of each example before it is learned from"), chart.getSeriesMap().keySet());
   }

@@ -150,12 +150,6 @@ final class InitialModelTest {
               Training.train(
                   IntStream.range(0, 9).mapToObj(InitialModelTest::sparse),
                   TrainingOptions.defaults().withInitialModel(initial)));
-      assertRefused(
-          "smoothing: expected 0 for a label tree but was 0.1",
-          () -> TrainingOptions.defaults().withSmoothing(0.1).withInitialModel(tree));
-      assertRefused(
-          "smoothing: expected 0 for a label tree but was 0.1",
-          () -> TrainingOptions.defaults().withInitialModel(tree).withSmoothing(0.1));
     }
   }
 

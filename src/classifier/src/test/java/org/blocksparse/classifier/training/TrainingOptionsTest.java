@@ -44,7 +44,6 @@ final class TrainingOptionsTest {
     arguments.put(BooleanSupplier.class, stop);
     arguments.put(Path.class, Path.of("folder"));
     arguments.put(ModelHead.class, ModelHead.BOTH);
-    arguments.put(ValidationMetric.class, ValidationMetric.NDCG_AT_5);
     arguments.put(TrainingListener.class, new TrainingListener() {});
     arguments.put(Workers.class, Workers.callingThread());
     TrainingOptions few = TrainingOptions.defaults().withDimension(4).withEpochs(1);
