@@ -109,7 +109,7 @@ public final class Main implements Callable<Integer> {
     if (args.length > 0 && args[0].equals("train")) {
       message.append(
           isHeap
-              ? ", and --shared-rows N, or for texts --word-ngrams 1, needs less"
+              ? ", and for texts --word-ngrams 1 needs less"
               : "; a smaller --dimension needs less");
     }
     return message.toString();

@@ -92,14 +92,10 @@ final class NextItemTrainCommand implements Callable<Integer> {
   @Option(
       names = "--epochs",
       paramLabel = "N",
-      description = "Maximum number of passes in each training. Default: 10; 12 over baskets.")
+      description =
+          "Maximum number of passes in each training, which ends after 2 without a better model."
+              + " Default: 10; 12 over baskets.")
   private Integer epochs;
-
-  @Option(
-      names = "--patience",
-      paramLabel = "N",
-      description = "Stop after N epochs without a better model. Default: 2.")
-  private Integer patience;
 
   @Option(
       names = "--rate",
@@ -120,12 +116,6 @@ final class NextItemTrainCommand implements Callable<Integer> {
       paramLabel = "N",
       description = "Size of the dense vectors. Default: 256.")
   private Integer dimension;
-
-  @Option(
-      names = "--batch",
-      paramLabel = "N",
-      description = "Examples per training step. Default: 256.")
-  private Integer batch;
 
   @Mixin private RunOptions run;
 
@@ -251,10 +241,8 @@ final class NextItemTrainCommand implements Callable<Integer> {
     TrainingOptions options = TrainingOptions.defaults().withCard(card::entries);
     options = options.withSeed(run.seed()).withWorkers(run.workers());
     options = epochs == null ? options : options.withEpochs(epochs);
-    options = patience == null ? options : options.withPatience(patience);
     options = rate == null ? options : options.withRate(rate);
     options = dimension == null ? options : options.withDimension(dimension);
-    options = batch == null ? options : options.withBatch(batch);
     return options.withListener(log).withStop(ctrlC::isPressed);
   }
 }

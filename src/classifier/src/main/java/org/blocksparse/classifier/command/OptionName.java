@@ -37,7 +37,6 @@ final class OptionName {
           entry("SequenceFormat.EVENTS", "--format events"),
           entry("SequenceFormat.SEQUENCES", "--format sequences"),
           entry("skipBadLines", "--skip-bad-lines"),
-          entry("withSharedRows", "--shared-rows"),
           entry("withWordNgrams(1)", "--word-ngrams 1"),
           entry("withCharNgrams(0, 0)", "--char-ngrams none"),
           entry("withMinCount", "--min-count"),

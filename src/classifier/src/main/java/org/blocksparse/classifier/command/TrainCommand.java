@@ -69,19 +69,12 @@ final class TrainCommand implements Callable<Integer> {
   private String validation;
 
   @Option(
-      names = "--patience",
-      paramLabel = "N",
-      description =
-          "Stop after N epochs without a better model. Default: a quarter of all epochs, at"
-              + " least 3. Needs --validation.")
-  private Integer patience;
-
-  @Option(
       names = "--epochs",
       paramLabel = "N",
       description =
           "Passes over the examples. Default: 3 to 40, depending on the numbers of examples"
-              + " and labels.")
+              + " and labels. With --validation, a quarter of them, but at least 3, without a better"
+              + " model end the training.")
   private Integer epochs;
 
   @Option(
@@ -103,8 +96,8 @@ final class TrainCommand implements Callable<Integer> {
       paramLabel = "HEAD",
       description =
           "How labels are scored: embedding (dense vectors), linear (sparse weights for each"
-              + " label), or both (weighted sum). Default: embedding with --label-tree,"
-              + " --shared-rows or --pretrained. In all other cases both, if there are 500"
+              + " label), or both (weighted sum). Default: embedding with --label-tree"
+              + " or --pretrained. In all other cases both, if there are 500"
               + " examples and the embedding gains more than a standard error on held-out ones,"
               + " else linear. From 500 examples on, where labels outnumber them, neighbours are"
               + " tried beside linear before an embedding is.")
@@ -152,14 +145,6 @@ final class TrainCommand implements Callable<Integer> {
   private Path pretrained;
 
   @Option(
-      names = "--batch",
-      paramLabel = "N",
-      description =
-          "Examples per training step. Default: 16 to 1024, depending on the number of"
-              + " examples.")
-  private Integer batch;
-
-  @Option(
       names = "--word-ngrams",
       paramLabel = "N",
       description =
@@ -197,21 +182,6 @@ final class TrainCommand implements Callable<Integer> {
               + " and maximum: 1000000; by default, at most 2 word n-grams per example, or 50000"
               + " if that is more, and as many character n-grams.")
   private Integer maxFeatures;
-
-  @Option(
-      names = "--shared-rows",
-      paramLabel = "N",
-      description = "Hash all features into N embedding rows, instead of one row per feature.")
-  private Integer sharedRows;
-
-  @Option(
-      names = "--classes",
-      paramLabel = "N",
-      description =
-          "Number of classes, which are groups of labels. Default: 1 for up to 1024 labels."
-              + " Without --label-tree, also 1 for small data with one label per example. In all"
-              + " other cases, the fastest number.")
-  private Integer classes;
 
   @Mixin private RunOptions run;
 
@@ -300,7 +270,6 @@ final class TrainCommand implements Callable<Integer> {
     input.requireColumns(file);
     refuse(
         none && from != null, "--none: expected no --from as well, which learned other examples");
-    refuse(patience != null && validation == null, "--patience: expected --validation as well");
     refuse(
         InputOptions.isStandardInput(file) && InputOptions.isStandardInput(validation),
         "--validation: is standard input, from which the examples come");
@@ -314,15 +283,6 @@ final class TrainCommand implements Callable<Integer> {
     refuse(
         pretrained != null && dimension != null,
         "--dimension: expected no --pretrained as well, which has it");
-    refuse(
-        pretrained != null && hasSharedRows(),
-        "--shared-rows: expected no --pretrained as well, which needs rows of words");
-    refuse(
-        hasSharedRows() && maxFeatures != null,
-        "--max-features: expected no --shared-rows as well, with which nothing is left out");
-    refuse(
-        hasSharedRows() && minCount != null,
-        "--min-count: expected no --shared-rows as well, with which nothing is left out");
   }
 
   /** Returns whether an example is an empty line, from which nothing can be learned. */
@@ -338,14 +298,7 @@ final class TrainCommand implements Callable<Integer> {
         InputOptions.isStandardInput(labelTexts),
         "--label-texts: expected the name of a file but was standard input");
     refuse(from != null, "--label-texts: expected no --from as well, whose weights stay");
-    refuse(
-        hasSharedRows(),
-        "--shared-rows: expected no --label-texts as well, which need rows of words");
     requireALinearHead("--label-texts");
-  }
-
-  private boolean hasSharedRows() {
-    return sharedRows != null && sharedRows > 0;
   }
 
   /**
@@ -360,7 +313,6 @@ final class TrainCommand implements Callable<Integer> {
     Map<String, Boolean> given = new LinkedHashMap<>();
     given.put("--label-tree", labelTree);
     given.put("--pretrained", pretrained != null);
-    given.put("--shared-rows", hasSharedRows());
     given.forEach(
         (option, isGiven) ->
             refuse(
@@ -373,14 +325,12 @@ final class TrainCommand implements Callable<Integer> {
     Map<String, Boolean> given = new LinkedHashMap<>();
     given.put("--pretrained", pretrained != null);
     given.put("--dimension", dimension != null);
-    given.put("--classes", classes != null);
     given.put("--label-tree", labelTree);
     given.put("--head", head != null && head != ModelHead.EMBEDDING);
     given.put("--trees", trees != null);
     given.put("--word-ngrams", wordNgrams != null);
     given.put("--char-ngrams", charNgrams != null);
     given.put("--plain-words", plainWords);
-    given.put("--shared-rows", sharedRows != null);
     given.forEach(
         (option, isGiven) ->
             refuse(
@@ -396,9 +346,6 @@ final class TrainCommand implements Callable<Integer> {
     given.put("--rate", rate != null);
     given.put("--pretrained", pretrained != null);
     given.put("--dimension", dimension != null);
-    given.put("--batch", batch != null);
-    given.put("--classes", classes != null);
-    given.put("--patience", patience != null);
     given.put("--chart", chart != null);
     given.forEach(
         (option, isGiven) ->
@@ -521,15 +468,12 @@ final class TrainCommand implements Callable<Integer> {
     options = trees == null ? options : options.withTrees(trees);
     options = vectors == null ? options : options.withPretrained(vectors);
     options = dimension == null ? options : options.withDimension(dimension);
-    options = batch == null ? options : options.withBatch(batch);
     options = wordNgrams == null ? options : options.withWordNgrams(wordNgrams);
     options = charNgrams == null ? options : withCharNgrams(options);
     options = plainWords ? options.withPlainWords() : options;
     options = options.withLabelPrefix(input.labelPrefix(initial));
     options = minCount == null ? options : options.withMinCount(minCount);
     options = maxFeatures == null ? options : options.withMaxFeatures(maxFeatures);
-    options = sharedRows == null ? options : options.withSharedRows(sharedRows);
-    options = classes == null ? options : options.withClasses(classes);
     if (labelTexts != null) {
       try (Input texts =
           input.openToTrain(labelTexts, "reading " + labelTexts, initial, streams.err())) {
@@ -548,7 +492,6 @@ final class TrainCommand implements Callable<Integer> {
         others.requireLabels();
         others.addTo(card, "validation data");
         options = options.withValidation(examples.stream());
-        options = patience == null ? options : options.withPatience(patience);
       }
     }
     return options;

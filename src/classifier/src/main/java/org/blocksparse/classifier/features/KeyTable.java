@@ -88,9 +88,7 @@ public final class KeyTable {
   private void grow() {
     if (size == MOST_KEYS) {
       throw new IllegalArgumentException(
-          "examples: more than "
-              + MOST_KEYS
-              + " different features; have them share rows (withSharedRows)");
+          "examples: more than " + MOST_KEYS + " different features; take fewer examples");
     }
     numbers = null; // freed first, as both may be most of the heap: it is rebuilt from the keys
     keys = Arrays.copyOf(keys, 2 * keys.length);

@@ -49,8 +49,8 @@ final class CommandRefusalTest extends Commands {
         "not enough memory: Java heap space; java -Xmx sets how much Java takes",
         Main.tooLittleMemory(heap, "predict", "model"));
     assertEquals(
-        "not enough memory: Java heap space; java -Xmx sets how much Java takes, and --shared-rows"
-            + " N, or for texts --word-ngrams 1, needs less",
+        "not enough memory: Java heap space; java -Xmx sets how much Java takes, and for texts"
+            + " --word-ngrams 1 needs less",
         Main.tooLittleMemory(heap, "train", "-o", "model", "file"));
     for (String ofJava :
         List.of("GC overhead limit exceeded", "Requested array size exceeds VM limit")) {
@@ -305,10 +305,7 @@ final class CommandRefusalTest extends Commands {
             + " same file as {}/test.txt",
         "train -o {}/m --chart {}/train.txt {}/train.txt | --chart: {}/train.txt is the same file",
         "train -o {}/m --chart {}/folder/../m {}/train.txt | --chart: {}/folder/../m is the same",
-        "train -o {}/m --patience 2 {}/train.txt | --patience: expected --validation as well",
         "train -o {}/m --validation - - | --validation: is standard input, from which the examples",
-        "train -o {}/m --shared-rows 9 --min-count 2 {}/train.txt | --min-count: expected no",
-        "train -o {}/m --shared-rows 9 --max-features 2 {}/train.txt | --max-features: expected no",
         "train -o {}/m --min-count 99999 {}/train.txt | examples: none has a feature that is kept;"
             + " --min-count and --max-features leave out all ",
         "train -o {}/m --word-ngrams 2 {}/sparse.txt | --word-ngrams: expected texts, but",
@@ -336,8 +333,6 @@ final class CommandRefusalTest extends Commands {
         "train -o {}/m --trees 3 {}/train.txt | --trees: expected a number in [1, 2] but was 3",
         "train -o {}/m --trees 2 --label-tree {}/train.txt | --label-tree: expected --head both"
             + " with --trees 2 as well",
-        "train -o {}/m --trees 2 --shared-rows 9 {}/train.txt | --shared-rows: expected --head both"
-            + " with --trees 2 as well",
         "train -o {}/m --trees 2 --head embedding {}/train.txt | --head: expected linear, both, or"
             + " none, with --trees 2 as well",
         "train -o {}/m --from {}/m --label-tree {}/train.txt | --label-tree: expected no --from",
@@ -357,8 +352,6 @@ final class CommandRefusalTest extends Commands {
             + " --from as well",
         "train -o {}/m --label-texts {}/t --head embedding {}/train.txt | --head: expected linear,"
             + " both, or none, with --label-texts as well",
-        "train -o {}/m --label-texts {}/t --shared-rows 9 {}/train.txt | --shared-rows: expected"
-            + " no --label-texts as well",
         "train -o {}/m --label-texts {}/t --label-tree {}/train.txt | --label-tree: expected --head"
             + " both with --label-texts as well",
         "export {}/none {}/npz                 | there is no file {}/none",

@@ -54,7 +54,7 @@ final class NextItemCommandTest {
   private static String trainOn(Path file, Path to, Object... more) {
     List<Object> words =
         new java.util.ArrayList<>(
-            List.of("next-item", "train", "-o", to, "--dimension", 8, "--batch", 8, file));
+            List.of("next-item", "train", "-o", to, "--dimension", 8, "--rate", 1, file));
     words.addAll(List.of(more));
     Commands.Result result = Commands.run(words.toArray());
     assertEquals(0, result.code(), result.err());
@@ -211,17 +211,7 @@ final class NextItemCommandTest {
     Path events = file("sessions.txt", lines.toString());
     Path of = folder.resolve("sessions.model");
     String trained =
-        trainOn(
-            events,
-            of,
-            "--format",
-            "events",
-            "--session-gap",
-            "30m",
-            "--until",
-            3662,
-            "--patience",
-            "1");
+        trainOn(events, of, "--format", "events", "--session-gap", "30m", "--until", 3662);
     assertTrue(trained.startsWith("120 sequences\n"), trained);
     assertTrue(Commands.runWell("info", of).contains("session gap: 30m\n"));
     String told = Commands.runWell("next-item", "test", of, events, "--top", 1);

@@ -226,8 +226,6 @@ final class TestCommandTest extends Commands {
             40,
             "--dimension",
             4,
-            "--patience",
-            1,
             "--validation",
             test,
             training);
