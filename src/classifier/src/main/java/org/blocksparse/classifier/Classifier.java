@@ -486,9 +486,7 @@ public abstract sealed class Classifier implements AutoCloseable
 
   /**
    * Returns whether the training kept a feature of an example. If it kept none, the prediction is
-   * that for an empty text: it shows only the frequency of labels. With {@link
-   * org.blocksparse.classifier.training.TrainingOptions#withSharedRows}, every feature counts as
-   * known.
+   * that for an empty text: it shows only the frequency of labels.
    *
    * @throws IllegalArgumentException if the example is a text and the model was trained on
    *     features, or the other way round

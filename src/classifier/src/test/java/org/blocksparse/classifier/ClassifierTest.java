@@ -45,6 +45,7 @@ import org.blocksparse.classifier.features.FeatureExtractor;
 import org.blocksparse.classifier.features.FeatureVocabulary;
 import org.blocksparse.classifier.features.InputRows;
 import org.blocksparse.classifier.features.KeyTable;
+import org.blocksparse.classifier.training.InternalOptions;
 import org.blocksparse.classifier.training.LearningPoint;
 import org.blocksparse.classifier.training.Training;
 import org.blocksparse.classifier.training.TrainingListener;
@@ -67,7 +68,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 final class ClassifierTest {
   private static final int LABELS = 40;
   private static final TrainingOptions SMALL =
-      TrainingOptions.defaults().withHead(ModelHead.EMBEDDING).withDimension(16).withClasses(7);
+      InternalOptions.withClasses(
+          TrainingOptions.defaults().withHead(ModelHead.EMBEDDING).withDimension(16), 7);
 
   private static final LoadOptions MAPPED =
       LoadOptions.mapped().withWorkers(Workers.callingThread());
@@ -329,43 +331,6 @@ final class ClassifierTest {
   }
 
   @Test
-  void sharedRows_needNoVocabulary() throws IOException {
-    Path file = folder.resolve("shared");
-    try (Classifier classifier = trained(SMALL.withSharedRows(5000))) {
-      classifier.save(file);
-    }
-    try (Classifier loaded = Classifier.load(file)) {
-      Metrics metrics = loaded.evaluate(Texts.examples(200, LABELS, 2), 1);
-      assertTrue(metrics.precision(1) > 0.95, metrics::toString);
-      assertEquals("5000", loaded.info().get("rows of the table"));
-      assertTrue(loaded.knowsFeatureOf(Example.ofText("qqqqqq")), "it has the row of others");
-      assertFalse(loaded.knowsFeatureOf(Example.ofText("")));
-    }
-  }
-
-  /** All of them would share row 0 if rows were indices modulo their number. */
-  @Test
-  void sharedRows_areOfHashes_soThatIndicesWithACommonFactorAreKeptApart() throws IOException {
-    int rows = 1000;
-    Path file = folder.resolve("shared");
-    TrainingOptions options = SMALL.withSharedRows(rows);
-    try (Classifier classifier =
-        Training.train(
-            IntStream.range(0, 2000).mapToObj(e -> multiple(e % LABELS, rows)), options)) {
-      classifier.save(file);
-    }
-    try (Classifier loaded = Classifier.load(file)) {
-      List<Example> all = IntStream.range(0, LABELS).mapToObj(l -> multiple(l, rows)).toList();
-      Metrics metrics = loaded.evaluate(all.stream(), 1);
-      assertTrue(metrics.precision(1) > 0.8, metrics::toString); // some share a row by chance
-    }
-  }
-
-  private static Example multiple(int label, int of) {
-    return Example.ofFeatures(new int[] {label * of}, new float[] {1}, List.of("label" + label));
-  }
-
-  @Test
   void rareFeatures_areLeftOut() {
     Stream<Example> examples = Stream.of(text("a a b"), text("a c"), text("b d"));
     TrainingOptions options = SMALL.withWordNgrams(1).withEpochs(1).withMinCount(2);
@@ -406,10 +371,9 @@ final class ClassifierTest {
     List<LearningPoint> points = new ArrayList<>();
     List<Example> validation = Texts.examples(200, LABELS, 2).toList();
     TrainingOptions options =
-        SMALL
+        InternalOptions.withPatience(SMALL, 2)
             .withEpochs(50)
             .withValidation(validation.stream())
-            .withPatience(2)
             .withListener(
                 new TrainingListener() {
                   @Override

@@ -20,7 +20,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** Keys of features, made by the recipe on the page of the classifier. */
 final class ExportedKeysTest {
   private static final TrainingOptions SMALL =
-      TrainingOptions.defaults().withHead(ModelHead.EMBEDDING).withDimension(16).withClasses(7);
+      TrainingOptions.defaults().withHead(ModelHead.EMBEDDING).withDimension(16);
 
   @TempDir private Path folder;
 
@@ -43,7 +43,6 @@ final class ExportedKeysTest {
     Example features = Example.ofFeatures(indices, new float[] {1, 1, 1}, List.of("x"));
     assertEquals(
         Set.of(0L, 7L, (long) Integer.MAX_VALUE), exportedKeys(Stream.of(features), options));
-    assertEquals(Set.of(), exportedKeys(Stream.of(features), options.withSharedRows(5)));
   }
 
   private Set<Long> exportedKeys(Stream<Example> examples, TrainingOptions options)

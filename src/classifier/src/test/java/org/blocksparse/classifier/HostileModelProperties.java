@@ -26,6 +26,7 @@ import org.blocksparse.FloatTensor;
 import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.examples.InvalidInputException;
 import org.blocksparse.classifier.examples.Texts;
+import org.blocksparse.classifier.training.InternalOptions;
 import org.blocksparse.classifier.training.Training;
 import org.blocksparse.classifier.training.TrainingOptions;
 import org.blocksparse.testing.FileChanges;
@@ -64,14 +65,13 @@ final class HostileModelProperties {
     folder = Files.createTempDirectory("hostile");
     file = folder.resolve("model");
     try (Classifier texts = ofTexts(SMALL);
-        Classifier tree = ofTexts(SMALL.withLabelTree().withClasses(3).withPlainWords());
-        Classifier shared = ofTexts(SMALL.withSharedRows(70).withClasses(3));
+        Classifier tree =
+            ofTexts(InternalOptions.withClasses(SMALL.withLabelTree(), 3).withPlainWords());
         Classifier features =
             Training.train(
                 IntStream.range(0, 30).mapToObj(HostileModelProperties::sparse), SMALL)) {
       add("texts", texts, ElementType.FLOAT32);
       add("label tree", tree, ElementType.FLOAT32);
-      add("shared rows", shared, ElementType.FLOAT32);
       add("features", features, ElementType.FLOAT32);
       add("in fewer bits", texts, ElementType.INT8);
     }

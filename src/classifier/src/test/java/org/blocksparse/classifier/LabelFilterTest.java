@@ -11,6 +11,7 @@ import java.util.Set;
 import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.examples.InvalidInputException;
 import org.blocksparse.classifier.examples.Texts;
+import org.blocksparse.classifier.training.InternalOptions;
 import org.blocksparse.classifier.training.Training;
 import org.blocksparse.classifier.training.TrainingOptions;
 import org.junit.jupiter.api.Test;
@@ -21,11 +22,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 final class LabelFilterTest {
   private static final int LABELS = 40;
   private static final TrainingOptions SMALL =
-      TrainingOptions.defaults()
-          .withHead(ModelHead.EMBEDDING)
-          .withDimension(16)
-          .withClasses(7)
-          .withEpochs(1);
+      InternalOptions.withClasses(
+          TrainingOptions.defaults().withHead(ModelHead.EMBEDDING).withDimension(16).withEpochs(1),
+          7);
 
   private static Classifier trained(TrainingOptions options) {
     return Training.train(Texts.examples(2000, LABELS, 1), options);

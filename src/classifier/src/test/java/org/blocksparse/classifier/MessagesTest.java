@@ -61,9 +61,6 @@ final class MessagesTest {
         inVain("epochs", options -> options.withEpochs(3)),
         inVain("rate", options -> options.withRate(.1)),
         inVain("dimension", options -> options.withDimension(8)),
-        inVain("batch", options -> options.withBatch(8)),
-        inVain("classes", options -> options.withClasses(2)),
-        inVain("patience", options -> options.withPatience(2)),
         inVain("labelTree", TrainingOptions::withLabelTree),
         mistake(
             "epochs from a linear model",

@@ -3,14 +3,12 @@ package org.blocksparse.classifier.features;
 
 import java.nio.ByteBuffer;
 import java.util.Base64;
-import org.apache.commons.codec.digest.MurmurHash3;
 import org.blocksparse.IntTensor;
 
 /**
- * The rows of the table that features have. Either each feature that training kept has a row of its
- * own, and others have none; or all features share a fixed number of rows by hashes of their keys,
- * and nothing has to be kept. Rows of characters in a row follow each other. Immutable, for any
- * number of threads.
+ * The rows of the table that features have: each feature that training kept has a row of its own,
+ * and others have none. Rows of characters in a row follow each other. Immutable, for any number of
+ * threads.
  */
 public final class FeatureVocabulary {
   /** The bits of a key: among a million features, one in a million others is mistaken for one. */
@@ -21,12 +19,7 @@ public final class FeatureVocabulary {
 
   private static final int KEY_BYTES = KEY_BITS / 8;
 
-  /** Stands in a file for the keys if rows are shared; no keys have this text. */
-  private static final String HASHED = "hashed";
-
-  /** The keys; null if rows are shared. */
   private final KeyTable keys;
-
   private final int rows;
   private final int charactersBegin;
   private final int charactersEnd;
@@ -36,11 +29,6 @@ public final class FeatureVocabulary {
     this.rows = rows;
     this.charactersBegin = charactersBegin;
     this.charactersEnd = charactersEnd;
-  }
-
-  /** Returns a vocabulary in which features share rows. */
-  public static FeatureVocabulary shared(int rows) {
-    return new FeatureVocabulary(null, rows, 0, 0);
   }
 
   /**
@@ -72,11 +60,6 @@ public final class FeatureVocabulary {
           "expected characters in rows up to " + rows + " but was " + begin + "-" + end);
     }
     return new FeatureVocabulary(keys, rows, begin, end);
-  }
-
-  /** Returns whether features share rows by their hashes. */
-  public boolean isShared() {
-    return keys == null;
   }
 
   /** Returns a table of the keys that have rows of their own, with room for more. */
@@ -129,36 +112,21 @@ public final class FeatureVocabulary {
 
   /** Returns the row of a feature; negative if it has none. */
   public int row(long key) {
-    return keys == null ? sharedRow(key) : keys.find(key);
+    return keys.find(key);
   }
 
-  /**
-   * Returns the shared row of a key. Indices are their own keys, and often multiples of a number: a
-   * hash spreads them.
-   */
-  private int sharedRow(long key) {
-    return Integer.remainderUnsigned(MurmurHash3.hash32(key, 0), rows);
-  }
-
-  /**
-   * Returns the keys by row, (rows, 2): the upper bits of each and the lower 32; (0, 2) if rows are
-   * shared.
-   */
+  /** Returns the keys by row, (rows, 2): the upper bits of each and the lower 32. */
   public IntTensor keys() {
-    int count = keys == null ? 0 : rows;
-    int[] halves = new int[2 * count];
-    for (int row = 0; row < count; row++) {
+    int[] halves = new int[2 * rows];
+    for (int row = 0; row < rows; row++) {
       halves[2 * row] = (int) (keys.key(row) >>> 32);
       halves[2 * row + 1] = (int) keys.key(row);
     }
-    return IntTensor.of(halves, count, 2);
+    return IntTensor.of(halves, rows, 2);
   }
 
-  /** Returns the keys by row as text, for the metadata of a file, or that rows are shared. */
+  /** Returns the keys by row as text, for the metadata of a file. */
   public String encoded() {
-    if (keys == null) {
-      return HASHED;
-    }
     ByteBuffer bytes = ByteBuffer.allocate(KEY_BYTES * rows);
     for (int row = 0; row < rows; row++) {
       bytes.put((byte) (keys.key(row) >>> 32)).putInt((int) keys.key(row));
@@ -172,9 +140,6 @@ public final class FeatureVocabulary {
    * @throws IllegalArgumentException if it is not the text of that many different keys
    */
   public static FeatureVocabulary decode(String text, int rows) {
-    if (text.equals(HASHED)) {
-      return shared(rows);
-    }
     ByteBuffer bytes = ByteBuffer.wrap(Base64.getUrlDecoder().decode(text));
     if (bytes.remaining() != (long) KEY_BYTES * rows) {
       throw new IllegalArgumentException(

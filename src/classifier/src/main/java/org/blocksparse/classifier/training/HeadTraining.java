@@ -90,8 +90,7 @@ final class HeadTraining {
     if (options.initialModel() != null) {
       return options.initialModel().head();
     }
-    boolean isOfAnEmbedding =
-        options.labelTree() || options.hasSharedRows() || options.pretrained() != null;
+    boolean isOfAnEmbedding = options.labelTree() || options.pretrained() != null;
     return options.head() == null && isOfAnEmbedding ? ModelHead.EMBEDDING : options.head();
   }
 
@@ -108,7 +107,7 @@ final class HeadTraining {
       throw new IllegalArgumentException(
           "head: expected LINEAR or BOTH with "
               + (hasTexts ? "label texts" : "two trees")
-              + " but was EMBEDDING, as with a label tree, shared rows or pretrained vectors");
+              + " but was EMBEDDING, as with a label tree or pretrained vectors");
     }
     if (initial != null && options.head() != null && options.head() != initial.head()) {
       throw new IllegalArgumentException(

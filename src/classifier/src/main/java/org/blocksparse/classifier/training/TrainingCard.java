@@ -41,18 +41,14 @@ final class TrainingCard {
       card.put("character n-grams", options.textFeatures().characters().toString());
       card.put("words", options.textFeatures().isPlain() ? "plain" : "unicode");
     }
-    if (set.vocabulary().isShared()) {
-      card.put("shared rows", set.vocabulary().rows());
-    } else {
-      int minCount = set.minCount();
-      card.put("min count", Math.max(1, minCount));
-      if (minCount == 0) {
-        card.put("min count of words or characters in a row", FeatureCounts.FEWEST_IN_A_ROW);
-      }
-      card.put("max features", options.maxFeatures());
-      if (set.isText() && !options.hasMaxFeatures()) {
-        card.put("max words or characters in a row", set.mostInARow());
-      }
+    int minCount = set.minCount();
+    card.put("min count", Math.max(1, minCount));
+    if (minCount == 0) {
+      card.put("min count of words or characters in a row", FeatureCounts.FEWEST_IN_A_ROW);
+    }
+    card.put("max features", options.maxFeatures());
+    if (set.isText() && !options.hasMaxFeatures()) {
+      card.put("max words or characters in a row", set.mostInARow());
     }
     card.put("features left out", (set.forgot() ? "up to " : "") + set.featuresLeftOut());
     card.put("seed", options.seed());

@@ -27,7 +27,6 @@ import org.blocksparse.classifier.features.FeatureCounts;
 import org.blocksparse.classifier.features.FeatureExtractor;
 import org.blocksparse.classifier.features.FeatureVocabulary;
 import org.blocksparse.classifier.features.KeyTable;
-import org.blocksparse.softmax.ClassAssignment;
 import org.blocksparse.softmax.LabelTree;
 
 /**
@@ -60,7 +59,6 @@ public final class TrainingOptions {
   private float cost = 1;
   private boolean labelNames;
   private int maxFeatures;
-  private int sharedRows;
   private int classes;
   private long seed;
   private Map<String, String> labelTexts = Map.of();
@@ -93,7 +91,6 @@ public final class TrainingOptions {
     this.cost = that.cost;
     this.labelNames = that.labelNames;
     this.maxFeatures = that.maxFeatures;
-    this.sharedRows = that.sharedRows;
     this.classes = that.classes;
     this.seed = that.seed;
     this.labelTexts = that.labelTexts;
@@ -139,9 +136,9 @@ public final class TrainingOptions {
    * org.blocksparse.linear.LinearLabelTreeBuilder#extend}), against the old labels of the examples.
    * Its weights of old labels do not change.
    *
-   * <p>The model determines dimension, classes, label tree, word n-grams, plain words and shared
-   * rows. The methods that set these throw {@link IllegalArgumentException} with an initial model,
-   * before or after this one. The default of the {@linkplain #withRate rate} is lower.
+   * <p>The model determines dimension, classes, label tree, word n-grams and plain words. The
+   * methods that set these throw {@link IllegalArgumentException} with an initial model, before or
+   * after this one. The default of the {@linkplain #withRate rate} is lower.
    *
    * @param model with an embedding head alone, its weights must be FLOAT32
    * @throws IllegalArgumentException if they are not, if the model has {@linkplain #withHead
@@ -169,15 +166,14 @@ public final class TrainingOptions {
 
   /**
    * Sets the heads that score labels. By default {@link ModelHead#EMBEDDING} with a {@linkplain
-   * #withLabelTree label tree}, {@linkplain #withSharedRows shared rows} or {@linkplain
-   * #withPretrained pretrained} vectors, and those of an {@linkplain #withInitialModel initial
-   * model}. In all other cases, training begins with the linear head. From 500 examples on, it
-   * trains an embedding beside it, and keeps {@link ModelHead#BOTH} if their nDCG at 5 on held-out
-   * examples is higher than that of the linear head by more than the standard error of the
-   * difference. It leaves an embedding that gains nothing after a third of its epochs. Where labels
-   * outnumber examples, training first tries the labels of the 200 nearest examples beside the
-   * linear head; if these neighbours gain more than the standard error, they stay, and no embedding
-   * is tried.
+   * #withLabelTree label tree} or {@linkplain #withPretrained pretrained} vectors, and those of an
+   * {@linkplain #withInitialModel initial model}. In all other cases, training begins with the
+   * linear head. From 500 examples on, it trains an embedding beside it, and keeps {@link
+   * ModelHead#BOTH} if their nDCG at 5 on held-out examples is higher than that of the linear head
+   * by more than the standard error of the difference. It leaves an embedding that gains nothing
+   * after a third of its epochs. Where labels outnumber examples, training first tries the labels
+   * of the 200 nearest examples beside the linear head; if these neighbours gain more than the
+   * standard error, they stay, and no embedding is tried.
    *
    * <p>The held-out examples are the {@linkplain #withValidation validation examples}. If these are
    * fewer than 100, training holds out a tenth of the examples, at most 1,000. Probabilities are
@@ -185,8 +181,7 @@ public final class TrainingOptions {
    *
    * @throws IllegalArgumentException from {@link Training#train} if an {@linkplain
    *     #withInitialModel initial model} has other heads, or if the head is linear alone and an
-   *     option of an embedding is set: label tree, epochs, rate, pretrained vectors, dimension,
-   *     batch, classes or patience
+   *     option of an embedding is set: label tree, epochs, rate, pretrained vectors or dimension
    */
   public TrainingOptions withHead(ModelHead value) {
     return with(changed -> changed.head = requireNonNull(value, "head"));
@@ -222,12 +217,11 @@ public final class TrainingOptions {
    *
    * @param texts read to the end here; one without words is ignored
    * @throws IllegalArgumentException if there is none, one has features or not exactly one label,
-   *     two have the same label, or with {@linkplain #withSharedRows shared rows} or an {@linkplain
-   *     #withInitialModel initial model}; from {@link Training#train} if the texts have more words
-   *     than {@linkplain #withMaxFeatures features} are kept, if the examples are no texts, if the
-   *     {@linkplain #withHead head} is an embedding alone, if there are fewer than 10 examples and
-   *     no validation examples, or if the training holds out examples, none of which has a label
-   *     with a text
+   *     two have the same label, or with an {@linkplain #withInitialModel initial model}; from
+   *     {@link Training#train} if the texts have more words than {@linkplain #withMaxFeatures
+   *     features} are kept, if the examples are no texts, if the {@linkplain #withHead head} is an
+   *     embedding alone, if there are fewer than 10 examples and no validation examples, or if the
+   *     training holds out examples, none of which has a label with a text
    */
   public TrainingOptions withLabelTexts(Stream<Example> texts) {
     Map<String, String> textOf = new LinkedHashMap<>();
@@ -289,9 +283,8 @@ public final class TrainingOptions {
    * same feature; all other features begin at random. The caller closes the vectors after the
    * training.
    *
-   * @throws IllegalArgumentException with a dimension, {@linkplain #withSharedRows shared rows} or
-   *     an {@linkplain #withInitialModel initial model}; from {@link Training#train} if the
-   *     examples have features instead of texts
+   * @throws IllegalArgumentException with a dimension or an {@linkplain #withInitialModel initial
+   *     model}; from {@link Training#train} if the examples have features instead of texts
    */
   public TrainingOptions withPretrained(FastTextVectors value) {
     return with(changed -> changed.pretrained = requireNonNull(value, "pretrained"))
@@ -311,17 +304,8 @@ public final class TrainingOptions {
         .requireNoConflict();
   }
 
-  /**
-   * Sets the number of classes of the labels.
-   *
-   * @param value 0, the default, is 1 (a plain softmax) for up to 1024 labels; also if nine of ten
-   *     examples have one label, and labels times examples times epochs are at most a billion. Else
-   *     it is {@link ClassAssignment#defaultCount}. Larger values than the number of labels are
-   *     that number
-   * @throws IllegalArgumentException if it is negative, or not 0 with an {@linkplain
-   *     #withInitialModel initial model}
-   */
-  public TrainingOptions withClasses(int value) {
+  /** Sets the number of classes of the labels; 0 for the default. */
+  TrainingOptions withClasses(int value) {
     return with(changed -> changed.classes = inRange("classes", value, 0, Integer.MAX_VALUE))
         .requireNoConflict();
   }
@@ -331,22 +315,16 @@ public final class TrainingOptions {
     if (initialModel != null) {
       requireUnset("pretrained", pretrained == null, INITIAL_MODEL);
       requireUnset("dimension", dimension == 0, INITIAL_MODEL);
-      requireUnset("classes", classes == 0, INITIAL_MODEL);
       requireUnset("labelTree", !labelTree, INITIAL_MODEL);
       requireUnset("wordNgrams", wordNgrams == 0, INITIAL_MODEL);
       requireUnset("charNgrams", characters == null, INITIAL_MODEL);
       requireUnset("plainWords", !plainWords, INITIAL_MODEL);
-      requireUnset("sharedRows", sharedRows == 0, INITIAL_MODEL);
       requireUnset("labelTexts", labelTexts.isEmpty(), "initialModel as well, whose weights stay");
       requireUnset("trees", trees == 1, INITIAL_MODEL);
       requireUnset("none", !none, "initialModel as well, which learned from other examples");
     }
-    if (!labelTexts.isEmpty()) {
-      requireUnset("sharedRows", sharedRows == 0, "labelTexts as well, which need rows of words");
-    }
     if (pretrained != null) {
       requireUnset("dimension", dimension == 0, "pretrained as well, which has it");
-      requireUnset("sharedRows", sharedRows == 0, "pretrained as well, which needs rows of words");
     }
     return this;
   }
@@ -394,13 +372,8 @@ public final class TrainingOptions {
     return with(changed -> changed.rate = value);
   }
 
-  /**
-   * Sets the number of examples of a step. Larger steps are faster, and learn less in an epoch. By
-   * default a 256th of the examples, but at least 16 and at most 1024.
-   *
-   * @throws IllegalArgumentException unless it is in [1, 65536]
-   */
-  public TrainingOptions withBatch(int value) {
+  /** Sets the number of examples of a step. */
+  TrainingOptions withBatch(int value) {
     return with(changed -> changed.batch = inRange("batch", value, 1, 1 << 16));
   }
 
@@ -491,8 +464,7 @@ public final class TrainingOptions {
    * are more, the most frequent ones are kept; half of the number is reserved for single words. By
    * default, at most 50,000 of them, or 2 for each example if that is more, are words in a row, and
    * as many are characters in a row. While examples are read, at most four million different ones
-   * in a row are counted: beyond that, the rarest so far are dropped. With {@linkplain
-   * #withSharedRows shared rows}, there is no limit.
+   * in a row are counted: beyond that, the rarest so far are dropped.
    *
    * @throws IllegalArgumentException unless it is in [1, 1000000]
    */
@@ -500,27 +472,14 @@ public final class TrainingOptions {
     return with(changed -> changed.maxFeatures = inRange("maxFeatures", value, 1, MOST_FEATURES));
   }
 
-  /**
-   * Hashes all features into a number of rows. No feature is dropped, and features that training
-   * never saw have a row, too. Use it for more features than a vocabulary can hold.
-   *
-   * @param rows 0, the default: each feature that is kept has its own row
-   * @throws IllegalArgumentException unless it is in [0, 100000000], or if it is not 0 with an
-   *     {@linkplain #withInitialModel initial model}
-   */
-  public TrainingOptions withSharedRows(int rows) {
-    return with(changed -> changed.sharedRows = inRange("sharedRows", rows, 0, 100_000_000))
-        .requireNoConflict();
-  }
-
   // -------------------------------------------------------------------------------- validation
 
   /**
    * Sets held-out examples, from which training does not learn. After each epoch, the model is
    * measured on them by nDCG at 5 if more than a tenth of them have several labels, else by
-   * precision at 1. The best model is kept, the first of equals; training ends early if the
-   * {@linkplain #withPatience patience} runs out. At the end, the {@linkplain Classifier#threshold
-   * threshold} with the highest F1 on them becomes part of the model.
+   * precision at 1. The best model is kept, the first of equals; training ends early after a
+   * quarter of all epochs, but at least 3, without a better one. At the end, the {@linkplain
+   * Classifier#threshold threshold} with the highest F1 on them becomes part of the model.
    *
    * @param examples of the same kind as the training examples; read to the end here; examples
    *     without a label are not measured
@@ -535,15 +494,8 @@ public final class TrainingOptions {
     return changed;
   }
 
-  /**
-   * Sets the number of epochs without a better model on the {@linkplain #withValidation validation
-   * examples} after which training ends; by default a quarter of all epochs, but at least 3. Steps
-   * get smaller until the last epoch, and the last steps usually improve a model: a small patience
-   * misses them.
-   *
-   * @throws IllegalArgumentException if it is less than 1
-   */
-  public TrainingOptions withPatience(int epochsWithoutProgress) {
+  /** Sets the number of epochs without a better model after which training ends. */
+  TrainingOptions withPatience(int epochsWithoutProgress) {
     return with(
         changed ->
             changed.patience = inRange("patience", epochsWithoutProgress, 1, Integer.MAX_VALUE));
@@ -612,9 +564,6 @@ public final class TrainingOptions {
     isSet.put("epochs", epochs != 0);
     isSet.put("rate", rate != null);
     isSet.put("dimension", dimension != 0);
-    isSet.put("batch", batch != 0);
-    isSet.put("classes", classes != 0);
-    isSet.put("patience", patience != 0);
     return isSet.keySet().stream().filter(isSet::get).toList();
   }
 
@@ -729,19 +678,6 @@ public final class TrainingOptions {
 
   boolean hasMaxFeatures() {
     return maxFeatures > 0;
-  }
-
-  boolean hasSharedRows() {
-    return sharedRows > 0;
-  }
-
-  /** Returns the vocabulary of features that share rows; null if each has a row of its own. */
-  FeatureVocabulary sharedRowsOrNull() {
-    FeatureVocabulary before = vocabularyBeforeOrNull();
-    if (before != null) {
-      return before.isShared() ? before : null;
-    }
-    return sharedRows > 0 ? FeatureVocabulary.shared(sharedRows) : null;
   }
 
   /**

@@ -177,9 +177,6 @@ final class TrainingSet {
     private final ChunkedIntList labels;
     private final int most;
 
-    /** The shared rows; null if each kept feature has a row of its own. */
-    private final FeatureVocabulary shared;
-
     private final boolean takesUnlabelled;
     private boolean text;
     private long examples;
@@ -194,7 +191,6 @@ final class TrainingSet {
       this.most = most;
       FeatureVocabulary before = options.vocabularyBeforeOrNull();
       this.counts = new FeatureCounts(before == null ? FeatureVocabulary.NONE : before, mostInARow);
-      this.shared = options.sharedRowsOrNull();
       this.takesUnlabelled = new TrainingDefaults(options).labelTree();
       if (options.initialModel() != null) {
         options.initialModel().labels().forEach(this::number);
@@ -264,13 +260,11 @@ final class TrainingSet {
     }
 
     private void feature(long key, FeatureGroup group) {
-      features.add(shared != null ? shared.row(key) : counts.add(key, group));
+      features.add(counts.add(key, group));
     }
 
     FeatureCounts.Kept kept(TrainingOptions options) {
-      return shared != null
-          ? new FeatureCounts.Kept(shared, null, 0, null)
-          : counts.keep(options.minCount(), options.maxFeatures(), mostInARow(options));
+      return counts.keep(options.minCount(), options.maxFeatures(), mostInARow(options));
     }
 
     /** Returns the limit for the examples as they were read. */

@@ -10,12 +10,9 @@ import java.math.BigInteger;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.SplittableRandom;
-import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.Timeout.ThreadMode;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
 
 final class KeyTableTest {
   @Test
@@ -63,31 +60,6 @@ final class KeyTableTest {
       assertEquals(row, decoded.row(keys.key(row)));
     }
     assertEquals(keys.size(), decoded.rows());
-  }
-
-  @Test
-  void vocabulary_sharesRowsWhereItHasNoKeys() {
-    FeatureVocabulary decoded =
-        FeatureVocabulary.decode(FeatureVocabulary.shared(1000).encoded(), 1000);
-    assertEquals(1000, decoded.rows());
-    // Guava's result: murmur3_32_fixed(0) of the eight bytes, the highest first.
-    assertEquals(286, decoded.row(1));
-    assertEquals(305, decoded.row(1000));
-    assertEquals(682, decoded.row(2000));
-    assertEquals(919, decoded.row(3000));
-    assertEquals(28_067_851, FeatureVocabulary.shared(100_000_000).row(Integer.MAX_VALUE));
-    assertEquals(2355, FeatureVocabulary.shared(5000).row(0xca825f201bL));
-    assertEquals(0, FeatureVocabulary.shared(1).row(0xca825f201bL));
-  }
-
-  @ParameterizedTest
-  @ValueSource(ints = {997, 1000, 1024})
-  void sharedRows_areAllTaken_byMultiplesOfTheirNumber(int rows) {
-    FeatureVocabulary shared = FeatureVocabulary.shared(rows);
-    // With that many keys, by chance only one of 22,000 rows stays free.
-    long taken =
-        IntStream.range(0, 10 * rows).map(i -> shared.row((long) rows * i)).distinct().count();
-    assertTrue(taken >= rows - 1, () -> "rows: " + taken);
   }
 
   @Test

@@ -40,6 +40,7 @@ import org.blocksparse.classifier.examples.EventColumns;
 import org.blocksparse.classifier.examples.ItemList;
 import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.classifier.examples.SequenceFormat;
+import org.blocksparse.classifier.training.InternalOptions;
 import org.blocksparse.classifier.training.LearningPoint;
 import org.blocksparse.classifier.training.TrainingListener;
 import org.blocksparse.classifier.training.TrainingOptions;
@@ -65,7 +66,10 @@ final class NextItemTest {
 
   private static final NextItemOptions OPTIONS =
       NextItemOptions.defaults()
-          .withLearning(TrainingOptions.defaults().withDimension(16).withBatch(16).withEpochs(4));
+          .withLearning(
+              InternalOptions.withBatch(TrainingOptions.defaults(), 16)
+                  .withDimension(16)
+                  .withEpochs(4));
 
   /** Nothing is held out, so nothing is chosen: there is one training with two decays. */
   private static final NextItemOptions NO_CHOICE = OPTIONS.withValidation(List.of());
@@ -366,7 +370,7 @@ final class NextItemTest {
   void plateauEndsTheTraining_withItsLastEpoch() {
     Trainings trainings = new Trainings();
     TrainingOptions learning =
-        OPTIONS.learning().withEpochs(9).withPatience(3).withListener(trainings);
+        InternalOptions.withPatience(OPTIONS.learning(), 3).withEpochs(9).withListener(trainings);
     NextItemOptions options =
         OPTIONS
             .withLearning(learning)

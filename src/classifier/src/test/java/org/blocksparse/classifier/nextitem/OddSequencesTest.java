@@ -17,6 +17,7 @@ import org.blocksparse.classifier.PredictionOptions;
 import org.blocksparse.classifier.examples.Sequence;
 import org.blocksparse.classifier.examples.SequenceFormat;
 import org.blocksparse.classifier.examples.SequenceReader;
+import org.blocksparse.classifier.training.InternalOptions;
 import org.blocksparse.classifier.training.TrainingOptions;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -96,9 +97,8 @@ final class OddSequencesTest {
     List<Sequence> users =
         SequenceReader.of(format).read(name, new ByteArrayInputStream(text.getBytes(UTF_8)));
     TrainingOptions learning =
-        TrainingOptions.defaults()
+        InternalOptions.withBatch(TrainingOptions.defaults(), users.size() == 1 ? 256 : 16)
             .withDimension(16)
-            .withBatch(users.size() == 1 ? 256 : 16)
             .withEpochs(2);
     NextItemOptions options = NextItemOptions.defaults().withLearning(learning).withFormat(format);
     try (NextItem model = NextItem.train(users, options)) {

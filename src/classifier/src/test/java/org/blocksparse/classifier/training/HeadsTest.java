@@ -282,8 +282,7 @@ final class HeadsTest {
                         List.of("label" + e % 3)))
             .toList();
     for (ModelHead head : List.of(ModelHead.LINEAR, ModelHead.BOTH)) {
-      try (Classifier classifier =
-          Training.train(examples.stream(), with(head, SMALL).withSharedRows(64))) {
+      try (Classifier classifier = Training.train(examples.stream(), with(head, SMALL))) {
         assertEquals(1, classifier.evaluate(examples.stream(), 1).precision(1));
         for (Explanation.Share share : classifier.explain(examples.get(1), "label1").shares()) {
           assertEquals("1", share.features().get(0).name().split(", ", -1)[0]);
@@ -671,8 +670,8 @@ final class HeadsTest {
     TrainingOptions two = TrainingOptions.defaults().withTrees(2);
     for (TrainingOptions each : List.of(two.withHead(ModelHead.EMBEDDING), two.withLabelTree())) {
       assertEquals(
-          "head: expected LINEAR or BOTH with two trees but was EMBEDDING, as with a label tree,"
-              + " shared rows or pretrained vectors",
+          "head: expected LINEAR or BOTH with two trees but was EMBEDDING, as with a label tree"
+              + " or pretrained vectors",
           assertThrows(IllegalArgumentException.class, () -> Training.train(examples(50, 1), each))
               .getMessage());
     }
@@ -883,7 +882,6 @@ final class HeadsTest {
         "labelTexts: expected one of a label that examples have but there is none",
         () -> Training.train(named(100, 0, 50, 1).stream(), ofOthers));
     TrainingOptions named = defaults.withLabelTexts(names());
-    assertMessage("sharedRows: expected no labelTexts", () -> named.withSharedRows(9));
     Map<String, TrainingOptions> refused =
         Map.of(
             "head: expected LINEAR or BOTH with label texts but was EMBEDDING",

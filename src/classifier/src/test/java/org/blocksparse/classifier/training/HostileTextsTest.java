@@ -42,7 +42,6 @@ final class HostileTextsTest {
                 .withHead(ModelHead.LINEAR)
                 .withCharNgrams(1, 10)
                 .withWordNgrams(5)),
-        Arguments.of("shared rows", brief.withSharedRows(100).withCharNgrams(3, 5)),
         Arguments.of(
             "plain words",
             TrainingOptions.defaults()

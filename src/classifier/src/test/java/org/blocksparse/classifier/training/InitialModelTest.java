@@ -53,10 +53,9 @@ final class InitialModelTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"false, 1, 0", "false, 4, 0", "true, 1, 0", "true, 4, 0", "false, 1, 500"})
-  void newLabelsAndWords_areLearned_andOldOnesKept(boolean tree, int classes, int sharedRows)
-      throws IOException {
-    TrainingOptions options = SMALL.withClasses(classes).withSharedRows(sharedRows);
+  @CsvSource({"false, 1", "false, 4", "true, 1", "true, 4"})
+  void newLabelsAndWords_areLearned_andOldOnesKept(boolean tree, int classes) throws IOException {
+    TrainingOptions options = SMALL.withClasses(classes);
     Path file = folder.resolve("model");
     try (Classifier initial = first(tree ? options.withLabelTree() : options)) {
       List<Prediction> before = initial.predict("my-own3 n1", 3);
@@ -158,11 +157,9 @@ final class InitialModelTest {
     Map<String, UnaryOperator<TrainingOptions>> changes =
         Map.of(
             "dimension", options -> options.withDimension(8),
-            "classes", options -> options.withClasses(1),
             "labelTree", options -> options.withLabelTree(),
             "wordNgrams", options -> options.withWordNgrams(2),
-            "plainWords", options -> options.withPlainWords(),
-            "sharedRows", options -> options.withSharedRows(5));
+            "plainWords", options -> options.withPlainWords());
     TrainingOptions defaults = TrainingOptions.defaults();
     try (Classifier initial = first(SMALL.withEpochs(1))) {
       TrainingOptions further = defaults.withInitialModel(initial);
@@ -173,8 +170,7 @@ final class InitialModelTest {
             assertRefused(message, () -> changed.withInitialModel(initial));
             assertRefused(message, () -> assertNotNull(change.apply(further)));
           });
-      TrainingOptions same = further.withClasses(0).withSharedRows(0);
-      assertEquals(8, new TrainingDefaults(same).dimension(LABELS, true));
+      assertEquals(8, new TrainingDefaults(further).dimension(LABELS, true));
     }
   }
 

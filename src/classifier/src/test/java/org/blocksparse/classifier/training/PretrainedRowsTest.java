@@ -93,7 +93,6 @@ class PretrainedRowsTest {
       TrainingOptions options = options(vectors);
       refused("dimension", () -> options.withDimension(6));
       refused("pretrained", () -> Training.train(examples(), options.withHead(ModelHead.LINEAR)));
-      refused("sharedRows", () -> options.withSharedRows(9));
       refused("pretrained", () -> options.withInitialModel(before));
       Example features = Example.ofFeatures(new int[] {1}, new float[] {1}, List.of("a"));
       refused("pretrained", () -> Training.train(Stream.of(features), options));
