@@ -13,13 +13,12 @@ class FromTheano {
   static final int FEATURES = 2, CLASSES = 3, OF_A_CLASS = 2, OUTPUTS = CLASSES * OF_A_CLASS;
 
   public static void main(String[] args) throws IOException {
-    Path npz = Files.createTempFile("layer", ".npz");
-    write(npz); // or Python: np.savez("layer.npz", W1=W1.get_value(), b1=..., W2=..., b2=...)
-    try (var file = NpzFile.open(npz);
-        var W1 = file.floats("W1");
-        var b1 = file.floats("b1");
-        var W2 = file.floats("W2");
-        var b2 = file.floats("b2");
+    Path folder = Files.createTempDirectory("layer");
+    write(folder); // or Python: np.save("W1.npy", W1.get_value()), and so on
+    try (var W1 = NpyFile.readFloats(folder.resolve("W1.npy"));
+        var b1 = NpyFile.readFloats(folder.resolve("b1.npy"));
+        var W2 = NpyFile.readFloats(folder.resolve("W2.npy"));
+        var b2 = NpyFile.readFloats(folder.resolve("b2.npy"));
         var x = FloatTensor.of(new float[] {1, 0, 0, 1}, 2, FEATURES);
         var h = TheanoSoftmax.apply(x, 2, OUTPUTS, CLASSES, OF_A_CLASS, W1, b1, W2, b2, null);
         var layer =
@@ -34,15 +33,21 @@ class FromTheano {
       }
       System.out.println(layer.topK(x, 1).output(1, 0)); // 4
     }
-    Files.delete(npz);
+    for (String name : List.of("W1", "b1", "W2", "b2")) {
+      Files.delete(folder.resolve(name + ".npy"));
+    }
+    Files.delete(folder);
   }
 
-  static void write(Path npz) throws IOException {
+  static void write(Path folder) throws IOException {
     try (var W1 = FloatTensor.of(new float[] {1, 2, 3, 3, 2, 1}, FEATURES, CLASSES);
         var b1 = FloatTensor.zeros(CLASSES);
         var W2 = FloatTensor.zeros(CLASSES, FEATURES, OF_A_CLASS);
         var b2 = FloatTensor.of(new float[] {0, 1, 2, 0, 1, 2}, CLASSES, OF_A_CLASS)) {
-      NpzFile.write(npz, Map.of("W1", W1, "b1", b1, "W2", W2, "b2", b2));
+      NpyFile.write(folder.resolve("W1.npy"), W1);
+      NpyFile.write(folder.resolve("b1.npy"), b1);
+      NpyFile.write(folder.resolve("W2.npy"), W2);
+      NpyFile.write(folder.resolve("b2.npy"), b2);
     }
   }
 }

@@ -23,7 +23,7 @@ import org.blocksparse.internal.tensors.OperandLease;
 /**
  * Files of one NumPy array, as {@code numpy.save} writes and {@code numpy.load} reads them.
  * Versions 1.0 to 3.0, C and Fortran order, either byte order. For several arrays see {@link
- * NpzFile}.
+ * TensorFile}.
  *
  * <p>A bad file is a {@link FileFormatException} that names its flaw. It may be in any file system.
  */
@@ -50,11 +50,11 @@ public final class NpyFile {
     return Reading.of(file, () -> ints(NpyArray.read(file, NpyArray.Kind.INTS)));
   }
 
-  static FloatTensor floats(NpyArray array) {
+  private static FloatTensor floats(NpyArray array) {
     return DenseFloats.dense(array.storage(), Shape.of(array.dims()));
   }
 
-  static IntTensor ints(NpyArray array) {
+  private static IntTensor ints(NpyArray array) {
     return DenseInts.dense(array.storage(), Shape.of(array.dims()));
   }
 
@@ -69,24 +69,19 @@ public final class NpyFile {
    * @throws IOException if the file cannot be written; an old one is unchanged
    */
   public static void write(Path file, Tensor tensor) throws IOException {
-    requireWritable("tensor", requireNonNull(tensor, "tensor"));
+    Dense.from(requireNonNull(tensor, "tensor")).requireContiguous("tensor");
+    NpyArray.requireWritable("tensor", tensor.shape().toArray());
     AtomicFile.write(
         requireNonNull(file, "file"),
         channel -> {
           OutputStream out = new BufferedOutputStream(Channels.newOutputStream(channel));
-          write(out, "tensor", tensor);
+          write(out, tensor);
           out.flush();
         });
   }
 
-  static void requireWritable(String name, Tensor tensor) {
-    Dense.from(tensor).requireContiguous(name);
-    NpyArray.requireWritable(name, tensor.shape().toArray());
-  }
-
-  /** Writes an array of a name that messages call it by. */
-  static void write(OutputStream out, String name, Tensor tensor) throws IOException {
-    try (OperandLease lease = new OperandLease().of(name, tensor)) {
+  private static void write(OutputStream out, Tensor tensor) throws IOException {
+    try (OperandLease lease = new OperandLease().of("tensor", tensor)) {
       NpyArray.Kind kind =
           tensor instanceof FloatTensor ? NpyArray.Kind.FLOATS : NpyArray.Kind.INTS;
       new NpyArray(tensor.shape().toArray(), Dense.from(tensor).storage()).write(out, kind);

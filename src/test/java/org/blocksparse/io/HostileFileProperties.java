@@ -159,7 +159,6 @@ final class HostileFileProperties {
     GGUFS.add(new Right("GGUF of experts", ggufOfExperts()));
     MODELS.add(right("quantized matrices", HostileFileProperties::saveMatrices));
     OTHERS.add(right("array", to -> NpyFile.write(to, BIASES)));
-    OTHERS.add(right("archive", to -> NpzFile.write(to, Map.of("W", BIASES))));
   }
 
   /** Saves a matrix of each form that other libraries write. */
@@ -605,7 +604,7 @@ final class HostileFileProperties {
     return some ? TopKGate.of(2, 1) : null;
   }
 
-  /** Checks arrays and archives. */
+  /** Checks arrays. */
   @Property
   void ofOthers(
       @ForAll("others") Right right, @ForAll("changes") List<UnaryOperator<byte[]>> changes)
@@ -613,13 +612,5 @@ final class HostileFileProperties {
     write(right, changes);
     readsOrRefuses(() -> NpyFile.readFloats(file), FloatTensor::toArray);
     readsOrRefuses(() -> NpyFile.readInts(file), IntTensor::toArray);
-    readsOrRefuses(
-        () -> NpzFile.open(file),
-        npz -> {
-          for (String name : npz.names()) {
-            readsOrRefuses(() -> npz.floats(name), FloatTensor::toArray);
-            readsOrRefuses(() -> npz.ints(name), IntTensor::toArray);
-          }
-        });
   }
 }

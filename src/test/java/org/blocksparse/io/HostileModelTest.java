@@ -360,7 +360,6 @@ final class HostileModelTest {
         });
     readers.put("floats", file -> NpyFile.readFloats(file).close());
     readers.put("ints", file -> NpyFile.readInts(file).close());
-    readers.put("archive", file -> NpzFile.open(file).close());
     readers.put("GGUF", file -> GgufFile.open(file).close());
     readers.put("model of others", file -> HuggingFaceModel.open(file).close());
     return readers.entrySet().stream().map(e -> Arguments.of(e.getKey(), e.getValue()));

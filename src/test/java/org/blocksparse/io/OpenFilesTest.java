@@ -101,19 +101,7 @@ final class OpenFilesTest {
                 NpyFile.write(file, tensor);
               }
             },
-            file -> NpyFile.readFloats(file).close()),
-        kind(
-            "an archive",
-            file -> {
-              try (FloatTensor tensor = FloatTensor.zeros(5)) {
-                NpzFile.write(file, Map.of("a", tensor));
-              }
-            },
-            file -> {
-              try (NpzFile npz = NpzFile.open(file)) {
-                npz.floats("a").close();
-              }
-            }));
+            file -> NpyFile.readFloats(file).close()));
   }
 
   @ParameterizedTest(name = "{0}")

@@ -28,12 +28,9 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
 import java.util.function.Predicate;
-import java.util.stream.Collectors;
-import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.blocksparse.FloatTensor;
 import org.blocksparse.Progress;
-import org.blocksparse.Tensor;
 import org.blocksparse.programs.SaveProgram;
 import org.blocksparse.programs.WaitingSaveProgram;
 import org.blocksparse.softmax.HierarchicalSoftmax;
@@ -46,7 +43,6 @@ import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
@@ -226,57 +222,6 @@ final class SavingTest {
     assertEquals(List.of("file"), names());
   }
 
-  /**
-   * The length of a name is a number of 16 bits, which includes what else the directory holds for
-   * an array.
-   */
-  @Test
-  void namesOfArraysThatNoArchiveCanHaveAreRefusedBeforeAnythingIsWritten() throws IOException {
-    Path file = Files.writeString(folder.resolve("file"), "old");
-    Path untouched =
-        new WatchedFileSystem(
-                (event, path) -> {
-                  throw new AssertionError(event + " of " + path);
-                })
-            .watch(file);
-    try (FloatTensor tensor = FloatTensor.of(new float[] {7}, 1)) {
-      for (String name :
-          List.of(
-              "\u00e9".repeat(40_000), "a".repeat(65_449), "a\ud800", "\udc00a", "\ud800\ud800")) {
-        IllegalArgumentException refused =
-            assertThrows(
-                IllegalArgumentException.class,
-                () -> NpzFile.write(untouched, Map.of(name, tensor)));
-        assertTrue(refused.getMessage().startsWith("tensors: "), refused::getMessage);
-        assertTrue(refused.getMessage().length() < 1000, "a message of the length of the name");
-      }
-      assertEquals("old", Files.readString(file));
-      for (String name : List.of("a".repeat(65_448), "\u00e9".repeat(32_724), "\ud83d\ude00")) {
-        NpzFile.write(file, Map.of(name, tensor));
-        try (NpzFile npz = NpzFile.open(file);
-            FloatTensor read = npz.floats(name)) {
-          assertEquals(7, read.get(0));
-        }
-      }
-    }
-  }
-
-  @ParameterizedTest
-  @CsvSource({"65537, 1", "140, 60000"})
-  void anArchiveThatCouldNotBeReadAgainDoesNotTakeItsPlace(int arrays, int length)
-      throws IOException {
-    Path file = Files.writeString(folder.resolve("file"), "old");
-    try (FloatTensor tensor = FloatTensor.zeros(1)) {
-      Map<String, Tensor> tensors =
-          IntStream.range(0, arrays)
-              .boxed()
-              .collect(Collectors.toMap(i -> i + "n".repeat(length), i -> tensor));
-      assertThrows(IllegalArgumentException.class, () -> NpzFile.write(file, tensors));
-    }
-    assertEquals("old", Files.readString(file));
-    assertEquals(List.of("file"), names());
-  }
-
   // ------------------------------------------------------------------------------- leftovers
 
   /** Two savers of one file in one process do not take each other for dead. */
@@ -428,11 +373,6 @@ final class SavingTest {
         assertEquals(TEXT, Files.readString(inside));
         NpyFile.write(inside, tensor);
         try (FloatTensor read = NpyFile.readFloats(inside)) {
-          assertArrayEquals(tensor.toArray(), read.toArray());
-        }
-        NpzFile.write(inside, Map.of("a", tensor));
-        try (NpzFile npz = NpzFile.open(inside);
-            FloatTensor read = npz.floats("a")) {
           assertArrayEquals(tensor.toArray(), read.toArray());
         }
         TensorFile.save(inside, Map.of("a", tensor));

@@ -67,7 +67,7 @@ final class TensorFileTest {
             "\u0093NUMPY\1\0",
             "a file of NumPy, which NpyFile reads",
             "PK\3\4\24\0\0\0",
-            "a ZIP archive: NumPy's .npz, which NpzFile reads, or a file of PyTorch");
+            "a ZIP archive: NumPy's .npz, or a file of PyTorch");
     for (Map.Entry<String, String> kind : kinds.entrySet()) {
       Files.write(file, kind.getKey().repeat(9).getBytes(StandardCharsets.ISO_8859_1));
       for (LoadOptions options : options()) {

@@ -13,7 +13,6 @@ import java.nio.file.Path;
 import org.blocksparse.FileFormatException;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.io.LoadOptions;
-import org.blocksparse.io.NpzFile;
 import org.blocksparse.io.TensorFile;
 import org.blocksparse.products.OptimizerState;
 import org.blocksparse.softmax.HierarchicalSoftmax;
@@ -21,12 +20,9 @@ import org.blocksparse.softmax.LabelTree;
 
 /**
  * Reads large invalid files in a JVM with 64 MB of heap in total; the main class of JVMs of {@code
- * HostileModelTest} and {@code HostileNumPyTest}.
+ * HostileModelTest}.
  */
 public final class RefusedFilesProgram {
-  /** The kind of an archive with a large directory. */
-  public static final String ARCHIVE = "ARCHIVE";
-
   /** The kind of a model with a large text. */
   public static final String MODEL = "MODEL";
 
@@ -112,10 +108,6 @@ public final class RefusedFilesProgram {
    */
   public static void main(String[] args) throws IOException {
     Path file = Path.of(args[1]);
-    if (args[0].equals(ARCHIVE)) {
-      refuse(args[0], () -> NpzFile.open(file));
-      return;
-    }
     refuse(args[0], () -> HierarchicalSoftmax.load(file, LoadOptions.mapped()));
     if (args[0].equals(MODEL)) {
       return;

@@ -65,7 +65,8 @@ public final class Npz {
     return array;
   }
 
-  private static Array parse(byte[] bytes) {
+  /** Returns the array of a .npy file. */
+  public static Array parse(byte[] bytes) {
     ByteBuffer buffer = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
     int headerLength = buffer.getShort(8) & 0xFFFF;
     String header = new String(bytes, 10, headerLength, ISO_8859_1);

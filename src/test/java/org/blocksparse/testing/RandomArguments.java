@@ -51,7 +51,6 @@ import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.ModelPart;
 import org.blocksparse.io.NamedTensors;
 import org.blocksparse.io.NpyFile;
-import org.blocksparse.io.NpzFile;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.io.TensorFile;
 import org.blocksparse.linear.DenseHead;
@@ -85,8 +84,8 @@ public final class RandomArguments {
   /** Valid files of all kinds. */
   private static final List<String> FILES =
       List.of(
-          "mapped", "tensors", "tree", "linear", "experts", "bag", "state", "array", "ints",
-          "archive", "gguf", "sparse", "mixture", "packed");
+          "mapped", "tensors", "tree", "linear", "experts", "bag", "state", "array", "ints", "gguf",
+          "sparse", "mixture", "packed");
 
   private final SplittableRandom random;
   private final Path folder;
@@ -491,7 +490,6 @@ public final class RandomArguments {
     IntTensor ints = kept(IntTensor.class).get(0);
     NpyFile.write(folder.resolve("array"), floats);
     NpyFile.write(folder.resolve("ints"), ints);
-    NpzFile.write(folder.resolve("archive"), Map.of("a", floats, "b", ints));
   }
 
   /** Returns matrices with names of {@link #text}, and the experts of block 0. */

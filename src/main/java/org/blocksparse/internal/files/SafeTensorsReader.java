@@ -231,7 +231,7 @@ public final class SafeTensorsReader implements AutoCloseable {
       case 0x46554747 -> "a GGUF file of llama.cpp, which GgufFile reads";
       case 0x4d554e93 -> "a file of NumPy, which NpyFile reads";
       case 0x2f4f16ba -> "a model of fastText, which the classifier reads";
-      case 0x04034b50 -> "a ZIP archive: NumPy's .npz, which NpzFile reads, or a file of PyTorch";
+      case 0x04034b50 -> "a ZIP archive: NumPy's .npz, or a file of PyTorch";
       default -> null;
     };
   }

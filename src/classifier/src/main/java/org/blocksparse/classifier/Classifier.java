@@ -77,8 +77,7 @@ public abstract sealed class Classifier implements AutoCloseable
    * or {@code .ftz}. It is safe to load untrusted files.
    *
    * <p><b>fastText.</b> Labels and probabilities are those of fastText. Its files do not align
-   * their numbers, so they are always copied into memory. Such a model is not saved, exported or
-   * trained.
+   * their numbers, so they are always copied into memory. Such a model is not saved or trained.
    *
    * <p>A {@linkplain LoadOptions#mapped mapped} model reads its file when predictions need it, and
    * all processes share the memory. Do not change the file in place: replace it by rename, as
@@ -530,16 +529,6 @@ public abstract sealed class Classifier implements AutoCloseable
    * Returns the facts that only models of this kind have, sorted by name; the caller adds others.
    */
   abstract Map<String, String> facts();
-
-  /**
-   * Writes all parameters as a NumPy archive: {@code table, W1, b1, W2, b2, classOf, slotOf}, and
-   * {@code keys}, the key of each row's feature in two halves. Weights in fewer bits are written as
-   * float32.
-   *
-   * @throws InvalidInputException if the model has a {@linkplain ModelHead#LINEAR linear head}
-   * @throws IOException if the file cannot be written; an old one is unchanged
-   */
-  public abstract void export(Path npz) throws IOException;
 
   @Override
   public abstract void close();

@@ -55,11 +55,6 @@ final class FastTextClassifier extends Classifier {
   }
 
   @Override
-  public void export(Path npz) {
-    throw isOnlyRead();
-  }
-
-  @Override
   ExampleRows rows() {
     return model.rows();
   }

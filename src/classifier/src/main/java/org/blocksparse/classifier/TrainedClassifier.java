@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.blocksparse.classifier;
 
-import static java.util.Objects.requireNonNull;
-
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -11,21 +9,17 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
-import java.util.TreeMap;
 import java.util.function.Function;
 import java.util.function.IntUnaryOperator;
 import java.util.stream.Stream;
 import org.blocksparse.ElementType;
-import org.blocksparse.IntTensor;
 import org.blocksparse.MemoryUse;
 import org.blocksparse.SparseRows;
-import org.blocksparse.Tensor;
 import org.blocksparse.bag.EmbeddingBag;
 import org.blocksparse.classifier.examples.Example;
 import org.blocksparse.classifier.examples.InvalidInputException;
 import org.blocksparse.classifier.features.FeatureVocabulary;
 import org.blocksparse.classifier.features.InputRows;
-import org.blocksparse.io.NpzFile;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.linear.LinearLabelTree;
 import org.blocksparse.mixture.Mixture;
@@ -367,48 +361,6 @@ public final class TrainedClassifier extends Classifier {
       facts.put("weight of label texts", ModelCard.decimals(Heads.share(heads, Heads.TEXTS)));
     }
     return facts;
-  }
-
-  @Override
-  public void export(Path npz) throws IOException {
-    requireNonNull(npz, "npz");
-    if (head().hasLinear()) {
-      throw new InvalidInputException(
-          "model: has a linear head, which is not exported; train with ModelHead.EMBEDDING");
-    }
-    if (weightType() == ElementType.FLOAT32) {
-      write(npz, bag(), layer());
-      return;
-    }
-    try (EmbeddingBag wideBag = bag().withWeights(ElementType.FLOAT32);
-        TwoLevelLayer<?> wideLayer = layer().withWeights(ElementType.FLOAT32)) {
-      write(npz, wideBag, wideLayer);
-    }
-  }
-
-  private void write(Path npz, EmbeddingBag bag, TwoLevelLayer<?> layer) throws IOException {
-    ClassAssignment assignment = layer.assignment();
-    int outputs = assignment.outputs();
-    int[] classOf = new int[outputs];
-    int[] slotOf = new int[outputs];
-    for (int output = 0; output < outputs; output++) {
-      classOf[output] = assignment.classOf(output);
-      slotOf[output] = assignment.slotOf(output);
-    }
-    try (IntTensor classes = IntTensor.of(classOf, outputs);
-        IntTensor slots = IntTensor.of(slotOf, outputs);
-        IntTensor keys = input.vocabulary().keys()) {
-      Map<String, Tensor> tensors = new TreeMap<>();
-      tensors.put("table", bag.table());
-      tensors.put("W1", layer.W1());
-      tensors.put("b1", layer.b1());
-      tensors.put("W2", layer.W2());
-      tensors.put("b2", layer.b2());
-      tensors.put("classOf", classes);
-      tensors.put("slotOf", slots);
-      tensors.put("keys", keys);
-      NpzFile.write(npz, tensors);
-    }
   }
 
   /** Returns the facts on the training; may be changed until others see this. */

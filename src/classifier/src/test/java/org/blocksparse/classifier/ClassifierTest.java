@@ -51,12 +51,10 @@ import org.blocksparse.classifier.training.Training;
 import org.blocksparse.classifier.training.TrainingListener;
 import org.blocksparse.classifier.training.TrainingOptions;
 import org.blocksparse.io.LoadOptions;
-import org.blocksparse.io.NpzFile;
 import org.blocksparse.io.SaveOptions;
 import org.blocksparse.mixture.Mixture;
 import org.blocksparse.ranking.Metrics;
 import org.blocksparse.softmax.HierarchicalSoftmax;
-import org.blocksparse.softmax.TwoLevelLayer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -510,25 +508,6 @@ final class ClassifierTest {
     }
   }
 
-  @Test
-  void export_holdsAllParameters() throws IOException {
-    Path npz = folder.resolve("model.npz");
-    try (Classifier classifier = trained(SMALL.withEpochs(1))) {
-      classifier.export(npz);
-      try (NpzFile file = NpzFile.open(npz)) {
-        assertEquals(
-            TrainedClassifier.require(classifier).bag().table().shape(),
-            file.floats("table").shape());
-        assertArrayEquals(
-            TrainedClassifier.require(classifier).layer().W1().toArray(),
-            file.floats("W1").toArray());
-        assertEquals(
-            TrainedClassifier.require(classifier).bag().vocabulary(),
-            file.ints("keys").shape().dim(0));
-      }
-    }
-  }
-
   @ParameterizedTest
   @EnumSource(names = {"FLOAT16", "BFLOAT16", "INT8"})
   void inFewerBits_predictsNearlyTheSame(ElementType type) throws IOException {
@@ -565,16 +544,6 @@ final class ClassifierTest {
               + other
               + " of the model that was trained",
           assertThrows(InvalidInputException.class, () -> narrow.save(file, other)).getMessage());
-      Path npz = folder.resolve("model.npz");
-      narrow.export(npz);
-      try (TwoLevelLayer<?> widened =
-              TrainedClassifier.require(narrow).layer().withWeights(ElementType.FLOAT32);
-          EmbeddingBag bag =
-              TrainedClassifier.require(narrow).bag().withWeights(ElementType.FLOAT32);
-          NpzFile exported = NpzFile.open(npz)) {
-        assertArrayEquals(widened.W2().toArray(), exported.floats("W2").toArray());
-        assertArrayEquals(bag.table().toArray(), exported.floats("table").toArray());
-      }
     }
   }
 

@@ -45,7 +45,6 @@ public final class Main implements Callable<Integer> {
           LatencyCommand.class,
           InfoCommand.class,
           QuantizeCommand.class,
-          ExportCommand.class,
           NextItemCommand.class);
 
   /** Matches advice to programmers, which users of the command cannot follow. */

@@ -3,7 +3,6 @@ package org.blocksparse.classifier.features;
 
 import java.nio.ByteBuffer;
 import java.util.Base64;
-import org.blocksparse.IntTensor;
 
 /**
  * The rows of the table that features have: each feature that training kept has a row of its own,
@@ -113,16 +112,6 @@ public final class FeatureVocabulary {
   /** Returns the row of a feature; negative if it has none. */
   public int row(long key) {
     return keys.find(key);
-  }
-
-  /** Returns the keys by row, (rows, 2): the upper bits of each and the lower 32. */
-  public IntTensor keys() {
-    int[] halves = new int[2 * rows];
-    for (int row = 0; row < rows; row++) {
-      halves[2 * row] = (int) (keys.key(row) >>> 32);
-      halves[2 * row + 1] = (int) keys.key(row);
-    }
-    return IntTensor.of(halves, rows, 2);
   }
 
   /** Returns the keys by row as text, for the metadata of a file. */

@@ -60,7 +60,8 @@ public final class NextItemOptions {
   }
 
   /**
-   * Sets the options that a classifier has, too: epochs, rate, dimension, seed, workers, card, listener and stop; others do not matter.
+   * Sets the options that a classifier has, too: epochs, rate, dimension, seed, workers, card,
+   * listener and stop; others do not matter.
    */
   public NextItemOptions withLearning(TrainingOptions value) {
     requireNonNull(value, "learning");

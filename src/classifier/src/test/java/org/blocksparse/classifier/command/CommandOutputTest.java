@@ -163,9 +163,6 @@ final class CommandOutputTest extends Commands {
         .save(model);
     Path texts = Files.writeString(folder.resolve("texts"), "one\n");
     assertTrue(runWell("predict", model, texts, "--top", 1).startsWith(printed + "\t0."));
-    Path npz = folder.resolve("model.npz");
-    runWell("export", model, npz);
-    assertEquals(printed + "\nother\n", Files.readString(folder.resolve("model.npz.labels.txt")));
   }
 
   @ParameterizedTest
@@ -209,7 +206,6 @@ final class CommandOutputTest extends Commands {
             new String[] {"predict", model.toString(), test.toString()},
             new String[] {"info", model.toString()},
             new String[] {"quantize", model.toString(), folder + "/smaller"},
-            new String[] {"export", model.toString(), folder + "/npz"},
             new String[] {"--help"})) {
       StringWriter err = new StringWriter();
       CommandLine command =

@@ -354,8 +354,6 @@ final class CommandRefusalTest extends Commands {
             + " both, or none, with --label-texts as well",
         "train -o {}/m --label-texts {}/t --label-tree {}/train.txt | --label-tree: expected --head"
             + " both with --label-texts as well",
-        "export {}/none {}/npz                 | there is no file {}/none",
-        "export {}/test.txt {}/test.txt        | NPZ: {}/test.txt is the same file as {}/test.txt",
         "quantize {}/test.txt {}/test.txt      | OUT: {}/test.txt is the same file as {}/test.txt",
         "train -o {}/m --validation {}/empty {}/train.txt | {}/empty: no examples",
         "train -o {}/m --chart {}/no/png {}/train.txt | --chart: cannot write {}/no/png",

@@ -5,7 +5,6 @@ import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -15,13 +14,9 @@ import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.attribute.PosixFilePermissions;
-import java.util.ArrayList;
 import java.util.List;
-import java.util.UUID;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 import org.blocksparse.classifier.Classifier;
 import org.blocksparse.classifier.ModelHead;
 import org.blocksparse.classifier.examples.Texts;
@@ -73,9 +68,6 @@ final class CommandTest extends Commands {
     assertTrue(answers.get(1).startsWith("label11\t"), answers.get(1));
 
     assertTrue(runWell("info", model).contains("labels: 40\n"));
-    Path npz = folder.resolve("model.npz");
-    runWell("export", model, npz);
-    assertEquals(LABELS, Files.readAllLines(folder.resolve("model.npz.labels.txt")).size());
   }
 
   @Test
@@ -160,55 +152,6 @@ final class CommandTest extends Commands {
   }
 
   @Test
-  void export_writesOverNothingBesideWhatItSays() throws IOException {
-    Path npz = folder.resolve("model.npz");
-    Path near = Files.write(folder.resolve("model.npz.labels.txt.part"), trained);
-    runWell("export", near, npz);
-    assertArrayEquals(trained, Files.readAllBytes(near));
-    try (Stream<Path> files = Files.list(folder)) {
-      List<String> names =
-          files
-              .map(file -> file.getFileName().toString())
-              .filter(name -> name.contains("npz"))
-              .sorted()
-              .toList();
-      assertEquals(
-          List.of("model.npz", "model.npz.labels.txt", "model.npz.labels.txt.part"), names);
-    }
-  }
-
-  @Test
-  @DisabledOnOs(OS.WINDOWS) // Windows has no such modes
-  void export_keepsTheModeOfLabels_andALinkToThem() throws IOException {
-    Files.write(model, trained);
-    Path link = folder.resolve("model.npz.labels.txt");
-    Path labels = Files.writeString(folder.resolve("folder").resolve("labels"), "old");
-    Files.setPosixFilePermissions(labels, PosixFilePermissions.fromString("rw--w--w-"));
-    Files.createSymbolicLink(link, Path.of("folder", "labels"));
-    runWell("export", model, folder.resolve("model.npz"));
-    assertTrue(Files.isSymbolicLink(link));
-    assertEquals(LABELS, Files.readAllLines(labels).size());
-    assertEquals("rw--w--w-", PosixFilePermissions.toString(Files.getPosixFilePermissions(labels)));
-    try (Stream<Path> files = Files.list(labels.getParent())) {
-      assertEquals(List.of(labels), files.toList());
-    }
-  }
-
-  /** Saving a model does the same: other files' leftovers of other processes stay. */
-  @Test
-  void export_deletesWhatAKilledOneLeftOfTheLabels() throws IOException {
-    Files.write(model, trained);
-    List<Path> left = new ArrayList<>();
-    for (String name : List.of("model.npz.labels.txt", "another.labels.txt")) {
-      String prefix = ".blocksparse-" + UUID.nameUUIDFromBytes(name.getBytes(UTF_8));
-      left.add(Files.createFile(folder.resolve(prefix + "-0-0-" + UUID.randomUUID())));
-    }
-    runWell("export", model, folder.resolve("model.npz"));
-    assertFalse(Files.exists(left.get(0)));
-    assertTrue(Files.exists(left.get(1)));
-  }
-
-  @Test
   void quantize_writesASmallerModel_thatAllCommandsTake() throws IOException {
     runWell("train", "-o", model, "--head", "embedding", "--epochs", 3, training);
     Path smaller = folder.resolve("smaller");
@@ -226,7 +169,6 @@ final class CommandTest extends Commands {
     Path texts = Files.writeString(folder.resolve("texts"), "my-own7\n");
     assertTrue(runWell("predict", smaller, texts, "--top", 1).startsWith("label7\t"));
     assertTrue(runWell("info", smaller).contains("weights: INT8\n"));
-    runWell("export", smaller, folder.resolve("smaller.npz"));
 
     runWell("quantize", "--type", "bfloat16", model, folder.resolve("half"));
     assertTrue(runWell("info", folder.resolve("half")).contains("weights: BFLOAT16\n"));
@@ -297,7 +239,6 @@ final class CommandTest extends Commands {
           runWell("predict", file, texts, "--threshold", "best"), runWell("predict", file, texts));
       assertTrue(runWell("predict", file, texts, "--top", LABELS).contains("label39"));
       runWell("latency", file, test, "--seconds", 1);
-      runWell("export", file, folder.resolve("model.npz"));
     }
   }
 

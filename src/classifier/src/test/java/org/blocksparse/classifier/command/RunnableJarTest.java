@@ -173,21 +173,11 @@ final class RunnableJarTest {
     String longest = "x".repeat(20_000);
     Files.writeString(
         examples, "__label__a%s green\n__label__b%s beans\n".formatted(longest, longest));
-    assertEquals(0, run(join(training, examples)).code());
-    Path labels = Files.writeString(folder.resolve("npz.labels.txt"), "old ones");
-    Told exported = runLimited("export", model, folder.resolve("npz"));
-    assertEquals(2, exported.code(), exported::toString);
-    assertTrue(exported.err().startsWith(labels + ": "), exported::toString);
-    assertEquals(1, exported.err().lines().count(), exported::toString);
-    assertEquals("old ones", Files.readString(labels));
-
     byte[] old = Files.readAllBytes(model);
     Told unsaved = runLimited(join(training, examples));
     assertEquals(2, unsaved.code(), unsaved::toString);
     assertArrayEquals(old, Files.readAllBytes(model));
-    assertEquals(
-        Set.of("chart", "err", "examples", "model", "npz", "npz.labels.txt", "temporary"),
-        names(folder));
+    assertEquals(Set.of("chart", "err", "examples", "model", "temporary"), names(folder));
     assertEquals(Set.of(), names(folder.resolve("temporary")));
   }
 

@@ -166,7 +166,6 @@ class FastTextModelTest {
           List.<Executable>of(
               () -> classifier.save(other),
               () -> classifier.save(other, ElementType.INT8),
-              () -> classifier.export(other),
               () -> classifier.classes(),
               () -> classifier.explain(Example.ofText("a"), classifier.labels().get(0)),
               () -> TrainingOptions.defaults().withInitialModel(classifier))) {

@@ -49,6 +49,21 @@ final class FeatureExtractorTest {
         text);
   }
 
+  /** Files of models have these keys: they are those of Guava's murmur3_128(0) and BigInteger. */
+  @Test
+  void keysStayTheSame() {
+    assertEquals(
+        Set.of(
+            0x8f0b435f01L, // fresh
+            0xca825f201bL, // green
+            0x7de63eab1cL, // leaves
+            0x6fb5ccbfb9L, // fresh green
+            0xbeb3b6a3f6L, // green leaves
+            0xb556340fcbL), // fresh green leaves
+        LongStream.of(keys(3, false, "Fresh green leaves")).boxed().collect(toSet()));
+    assertEquals(List.of(0xb30e725b9cL), LongStream.of(keys(3, false, "北")).boxed().toList());
+  }
+
   @Test
   void wordsAreRunsOfLettersAndDigits_inLowerCase() {
     assertWords("The quick  fox\tjumps", "the", "quick", "fox", "jumps");

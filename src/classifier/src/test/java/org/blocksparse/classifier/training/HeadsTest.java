@@ -297,7 +297,6 @@ final class HeadsTest {
     Path file = folder.resolve("model");
     try (Classifier linear = Training.train(examples.stream(), LINEAR)) {
       assertMessage("classes", linear::classes);
-      assertMessage("train with ModelHead.EMBEDDING", () -> linear.export(folder.resolve("npz")));
       assertMessage("FLOAT16", () -> linear.save(file, ElementType.INT8));
       assertTrue(Files.notExists(file));
     }
