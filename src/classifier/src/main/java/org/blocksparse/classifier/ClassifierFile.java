@@ -39,8 +39,7 @@ import org.blocksparse.softmax.TwoLevelLayer;
  *                          the one after the last; not there if there are none
  * classifier.words         plain, or unicode: the rule of {@link FeatureExtractor}
  * classifier.labelPrefix   what labels begin with in files of examples
- * classifier.vocabulary    the keys of the features by row, 5 bytes each, in base 64; or hashed:
- *                          features share rows
+ * classifier.vocabulary    the keys of the features by row, 5 bytes each, in base 64
  * classifier.labelCounts   {@link LabelCounts} of the training; not there if there are too many
  *                          labels
  * classifier.severalLabels true, if several labels are the rule in the training; else not there

@@ -113,9 +113,9 @@ public final class FeatureCounts {
   /**
    * The features that are kept.
    *
-   * @param rowOf the row of each feature, negative if it is left out; null if features share rows
+   * @param rowOf the row of each feature, negative if it is left out
    * @param leftOut how many are left out; an upper bound if some were forgotten
-   * @param words the rows of words and pieces; null if features share rows
+   * @param words the rows of words and pieces
    */
   public record Kept(FeatureVocabulary vocabulary, int[] rowOf, int leftOut, BitSet words) {}
 

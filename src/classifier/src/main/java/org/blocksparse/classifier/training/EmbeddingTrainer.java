@@ -56,7 +56,6 @@ final class EmbeddingTrainer {
   private Head<?> head;
   private long learned;
   private boolean endedEarly;
-  private ValidationScores scores = ValidationScores.NONE;
 
   /** Makes a trainer of a model that has only an embedding head. */
   EmbeddingTrainer(TrainingSet set, TrainingOptions options) {
@@ -115,24 +114,6 @@ final class EmbeddingTrainer {
     return new CancellationException("training was stopped before anything was learned");
   }
 
-  /** Returns the size of the vectors. */
-  int dimension() {
-    return dimension;
-  }
-
-  /** Returns the number of planned epochs. */
-  int epochs() {
-    return epochs;
-  }
-
-  /**
-   * Returns the scores of the result of {@link #train}; {@link ValidationScores#NONE} if not
-   * measured.
-   */
-  ValidationScores scores() {
-    return scores;
-  }
-
   TrainedClassifier train() {
     requireValidationOfTheSameKind();
     TrainedClassifier model = newModel();
@@ -145,7 +126,7 @@ final class EmbeddingTrainer {
             .endedEarly((int) (learned / order.length), TrainingCard.of(result).epoch());
       }
       if (companion == null && !options.validation().isEmpty()) {
-        scores = measure(result, options, new TrainingListener() {});
+        measure(result, options, new TrainingListener() {});
       }
       return result;
     } catch (Throwable e) {
@@ -160,16 +141,14 @@ final class EmbeddingTrainer {
    *
    * @param listener receives the progress
    */
-  static ValidationScores measure(
+  static void measure(
       TrainedClassifier result, TrainingOptions options, TrainingListener listener) {
     try (ValidationSet validation = new ValidationSet(options.validation(), result)) {
       ValidationScores scores = validation.measure(result, true, listener);
       TrainingCard.of(result).putScores(scores);
       ClassifierFile.setThreshold(result.metadata(), scores.threshold());
-      return scores;
     } catch (OutOfMemoryError | InvalidInputException e) {
       options.listener().warning("the result cannot be measured: " + e.getMessage());
-      return ValidationScores.NONE;
     }
   }
 

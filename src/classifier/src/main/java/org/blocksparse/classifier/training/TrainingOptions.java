@@ -595,16 +595,8 @@ public final class TrainingOptions {
     return epochs > 0 ? epochs : byDefault;
   }
 
-  boolean hasEpochs() {
-    return epochs > 0;
-  }
-
   public double rate(double byDefault) {
     return rate != null ? rate : byDefault;
-  }
-
-  boolean hasRate() {
-    return rate != null;
   }
 
   public int batch(int byDefault) {

@@ -42,7 +42,7 @@ final class TrainingSet {
   /** Whether words in a row were forgotten while examples were read. */
   private final boolean forgot;
 
-  /** The rows of words; null if features share rows. */
+  /** The rows of words. */
   private final BitSet words;
 
   private final int minCount;
@@ -291,9 +291,6 @@ final class TrainingSet {
 
     /** Replaces the numbers of features by rows, and drops features without one. */
     void leaveOut(int[] rowOf) {
-      if (rowOf == null) {
-        return;
-      }
       int kept = 0;
       int begin = 0;
       for (int e = 1; e < offsets.size(); e++) {
@@ -458,9 +455,7 @@ final class TrainingSet {
         .sum();
   }
 
-  /**
-   * Returns the rows of words, or of features that are nothing in a row; null if they share rows.
-   */
+  /** Returns the rows of words, or of features that are nothing in a row. */
   BitSet words() {
     return words;
   }
@@ -514,7 +509,7 @@ final class TrainingSet {
     if (vocabulary.isOfCharacters(row)) {
       return FeatureGroup.CHARACTERS;
     }
-    return words == null || words.get(row) ? FeatureGroup.WORD : FeatureGroup.WORDS_IN_A_ROW;
+    return words.get(row) ? FeatureGroup.WORD : FeatureGroup.WORDS_IN_A_ROW;
   }
 
   /** Returns the features of examples, in the given order. */
@@ -540,15 +535,11 @@ final class TrainingSet {
   }
 
   /**
-   * Returns the features that a set of some of the examples would have kept: all if features share
-   * rows. The vocabulary has all features of every example, but future examples have others.
+   * Returns the features that a set of some of the examples would have kept. The vocabulary has all
+   * features of every example, but future examples have others.
    */
   BitSet featuresOf(int[] examples) {
     BitSet known = new BitSet(vocabulary.rows());
-    if (words == null) {
-      known.set(0, vocabulary.rows());
-      return known;
-    }
     int[] counts = new int[vocabulary.rows()];
     for (int example : examples) {
       for (int i = offsets.get(example); i < offsets.get(example + 1); i++) {
