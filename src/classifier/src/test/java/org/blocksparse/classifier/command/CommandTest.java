@@ -212,15 +212,7 @@ final class CommandTest extends Commands {
     Path others = Files.writeString(folder.resolve("others.txt"), held);
     String trained =
         runWell(
-            "train",
-            "-o",
-            model,
-            "--label-tree",
-            "--epochs",
-            2,
-            "--validation",
-            others,
-            training);
+            "train", "-o", model, "--label-tree", "--epochs", 2, "--validation", others, training);
     assertTrue(trained.contains("4,300 examples, "), trained);
     assertTrue(trained.contains("\n300 of them have no label\n"), trained);
     assertTrue(trained.contains(", P@1 on validation "), trained);
