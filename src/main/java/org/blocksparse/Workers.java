@@ -40,8 +40,8 @@ public sealed interface Workers permits Engine {
    * Returns workers with helpers from an executor.
    *
    * @param executor runs the helpers; stays the caller's
-   * @param maxWorkers the most threads that work on one operation, the calling one included; more
-   *     than 64, or four for each processor if that is more, are never asked for
+   * @param maxWorkers the maximum number of threads that work on one operation, the calling one
+   *     included; more than 64, or four for each processor if that is more, are never asked for
    * @throws IllegalArgumentException if {@code maxWorkers} is less than 1
    */
   static Workers of(Executor executor, int maxWorkers) {
@@ -64,6 +64,6 @@ public sealed interface Workers permits Engine {
    */
   Workers withSpin(Duration time);
 
-  /** Returns the most threads that work on one operation. */
+  /** Returns the maximum number of threads that work on one operation. */
   int max();
 }

@@ -44,7 +44,7 @@ final class AllocationTest {
 
   private static final int CALLS = 20;
 
-  /** The most rounds of calls until everything is compiled. */
+  /** The maximum number of rounds of calls until everything is compiled. */
   private static final int ROUNDS = 50;
 
   private static final long LITTLE = 16 << 10;

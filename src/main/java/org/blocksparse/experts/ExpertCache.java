@@ -127,7 +127,7 @@ public final class ExpertCache implements AutoCloseable {
     return new ExpertCache(bytes, true);
   }
 
-  /** Returns the most bytes of experts in memory. */
+  /** Returns the maximum number of bytes of experts in memory. */
   public long bytes() {
     return bytes;
   }
@@ -227,9 +227,7 @@ public final class ExpertCache implements AutoCloseable {
     return slot;
   }
 
-  /**
-   * Returns a slot that no call uses: an expert that is not wanted, of these the least used one.
-   */
+  /** Returns a slot that no call uses: a new one, or that of the least used expert. */
   private Slot leastUsedOrNull() {
     if (slots.size() < memory.count()) {
       Slot next = new Slot(slots.size());

@@ -29,7 +29,7 @@ final class ExpertsInUse implements PackedExperts.Slots, AutoCloseable {
 
   private final int count;
 
-  /** The most experts that are read before they are needed. */
+  /** The maximum number of experts that are read before they are needed. */
   private final int maxAhead;
 
   // The lock of the cache guards all that follows.

@@ -242,7 +242,7 @@ record ExpertsParameters(
   }
 
   /**
-   * Requires that both products have inputs of so many bits.
+   * Requires that both products can keep {@code bits} bits of their inputs.
    *
    * @throws IllegalStateException if one has not
    */

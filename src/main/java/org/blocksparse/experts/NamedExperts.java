@@ -193,7 +193,7 @@ record NamedExperts(
   }
 
   /**
-   * Writes a matrix (out, in) as columns of a block of so many, from one on.
+   * Writes a matrix (out, in) as columns of a block, from one on.
    *
    * @param number the number of the matrix in its tensor
    * @param alternate whether rows alternate between the first half of the columns and the second

@@ -7,12 +7,12 @@ import org.blocksparse.internal.memory.Rows;
 import org.blocksparse.internal.memory.Storage;
 import org.blocksparse.internal.schedule.Scheduler;
 
-/** Operations of a gate that chooses among so many experts, with checked operands. */
+/** Operations of a gate over {@code experts} experts, with checked operands. */
 record TopExperts(Engine engine, int experts, Gating gating) {
   /** The cost of an exponential, in multiply-adds. */
   private static final int EXP_WORK = 16;
 
-  /** The smallest sum of sigmoids by which gates are divided: the least normal float16. */
+  /** The minimum divisor of gates, for sums of sigmoids: the smallest normal float16. */
   private static final double MIN_SUM = 0x1p-14;
 
   /** Stands for the gate of a dropped pair, which is in no row. */

@@ -24,10 +24,16 @@ import org.blocksparse.internal.weights.GgmlType;
 final class GgufHeader {
   static final String HEADER = "header";
 
-  /** The most tensors, and the most keys of metadata: as many as tensors of a safetensors file. */
+  /**
+   * The maximum number of tensors, and the maximum number of keys of metadata: as many as tensors
+   * of a safetensors file.
+   */
   static final int MOST_ENTRIES = 1 << 16;
 
-  /** The most bytes of all keys and names: as many as in the header of a safetensors file. */
+  /**
+   * The maximum number of bytes of all keys and names: as many as in the header of a safetensors
+   * file.
+   */
   static final int MOST_NAME_BYTES = 8 << 20;
 
   private static final int MAGIC = 0x46554747; // "GGUF"

@@ -81,7 +81,7 @@ final class ArrayBytes {
   }
 
   /**
-   * Checks that an array can hold so many bytes.
+   * Checks that an array can hold {@code bytes} bytes.
    *
    * @throws IllegalStateException if it cannot
    */
@@ -220,14 +220,14 @@ final class ArrayBytes {
       return new SparseMatrix(offsets, all, null);
     }
 
-    /** Returns the set among so many. */
+    /** Returns a set of numbers below {@code count}. */
     BitSet getSet(String what, int count) {
       BitSet set = BitSet.valueOf(getLongs());
       require(set.length() <= count, what, "numbers below " + count, set.length() - 1);
       return set;
     }
 
-    /** Returns a number of things that follow, each of at least so many bytes. */
+    /** Returns the number of the items that follow, each of at least {@code size} bytes. */
     int getCount(int size) {
       int count = getInt();
       require(count >= 0 && count <= bytes.remaining() / size);

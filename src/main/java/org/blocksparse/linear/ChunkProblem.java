@@ -39,7 +39,7 @@ record ChunkProblem(
   private static final int MAGIC = 0x426c7033; // Blp3
   private static final String ROWS = "x: the rows of a cluster";
 
-  /** The least cost: costs are products of two positive floats, and sums of them are finite. */
+  /** The minimum cost: costs are products of two positive floats, and sums of them are finite. */
   private static final double LEAST_COST = 0x1p-300;
 
   private static final double MOST_COST = 0x1p257;

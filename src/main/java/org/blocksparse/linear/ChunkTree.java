@@ -16,10 +16,16 @@ import org.blocksparse.internal.sparse.SparseChunks;
  * @param labels the label of each output of the last level
  */
 record ChunkTree(int[] levelBegins, int[] outputBegins, int[] labels) {
-  /** The most outputs of a chunk above the last level, as a power of two: 2<sup>{@value}</sup>. */
+  /**
+   * The maximum number of outputs of a chunk above the last level, as a power of two:
+   * 2<sup>{@value}</sup>.
+   */
   private static final int BRANCH_BITS = 6;
 
-  /** The most levels: trained trees have at most 6, and a row may open chunks of every level. */
+  /**
+   * The maximum number of levels: trained trees have at most 6, and a row may open chunks of every
+   * level.
+   */
   private static final int MAX_LEVELS = 32;
 
   /**

@@ -52,8 +52,8 @@ final class ClusterProbabilities {
   }
 
   /**
-   * Returns the likeliest cluster for the rows of each new label, of those that have room when it
-   * is its turn; of several the one with the fewest labels.
+   * Returns the likeliest cluster with room for the rows of each new label; on ties, the one with
+   * the fewest labels.
    *
    * @throws IllegalArgumentException if there is no room for all
    */

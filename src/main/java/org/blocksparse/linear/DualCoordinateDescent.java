@@ -16,7 +16,7 @@ import java.util.BitSet;
  * <p>Not safe for use by several threads.
  */
 final class DualCoordinateDescent {
-  /** The most passes of the training of a model. */
+  /** The maximum number of passes of the training of a model. */
   static final int MOST_PASSES = 1000;
 
   /** The {@linkplain #train excess} with which a model may stop earlier. */

@@ -182,7 +182,7 @@ final class LabelClusters {
     public void close() {}
   }
 
-  /** Halves each of that many parts. */
+  /** Halves each of {@code parts} parts. */
   private void halve(int parts) {
     engine.run(
         parts,
@@ -199,7 +199,7 @@ final class LabelClusters {
         });
   }
 
-  /** Orders the labels [begin, end) such that one half is before the middle. */
+  /** Orders the labels [begin, end) so that similar labels are in the same half. */
   private void halve(int begin, int middle, int end, float[] difference) {
     int count = end - begin;
     SplittableRandom random = new SplittableRandom(seed + 31L * begin + end);

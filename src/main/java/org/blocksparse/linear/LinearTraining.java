@@ -49,8 +49,8 @@ final class LinearTraining {
   private static final int CALIBRATED = 8;
 
   /**
-   * The least outputs for calibration: margins depend on the frequency of an output, so fewer do
-   * not represent all.
+   * The minimum number of outputs for calibration: margins depend on the frequency of an output, so
+   * fewer do not represent all.
    */
   private static final int FEW_CALIBRATED = 32;
 
@@ -60,7 +60,7 @@ final class LinearTraining {
   /**
    * The options of a training.
    *
-   * @param clusterSize the most labels of a cluster, in [2, 256]
+   * @param clusterSize the maximum number of labels of a cluster, in [2, 256]
    * @param cost the cost of an error of a row of weight 1, positive
    * @param threshold the magnitude below which weights are left out
    * @param counted the groups of features where rows have no values, and are weighted by {@link

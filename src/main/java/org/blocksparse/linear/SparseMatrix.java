@@ -127,7 +127,7 @@ record SparseMatrix(int[] offsets, int[] columns, float[] values) {
     return new SparseMatrix(kept, Arrays.copyOf(columns, size), Arrays.copyOf(values, size));
   }
 
-  /** Returns the columns as rows, of which there are {@code count}; there are values. */
+  /** Returns the transposed matrix, with {@code count} rows; requires values. */
   SparseMatrix transposed(int count) {
     int[] begins = new int[count + 1];
     for (int column : columns) {

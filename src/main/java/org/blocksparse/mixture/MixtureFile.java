@@ -258,7 +258,7 @@ record MixtureFile(
     return scorers;
   }
 
-  /** Names the outputs of the sparse weights that have all of them, and no names of their own. */
+  /** Names the outputs of sparse weights that have all outputs and no names. */
   private static List<Scorer> named(List<Scorer> scorers, Labels labels) throws MalformedException {
     int outputs = Scorer.outputs(scorers);
     boolean isLayer = scorers.stream().anyMatch(Scorer::hasAllOutputs);

@@ -240,7 +240,7 @@ final class MixtureFit {
   /**
    * The spread of a scorer's scores.
    *
-   * @param min the least finite score
+   * @param min the smallest finite score
    * @param max the largest finite score
    * @param unit the standard deviation; the size of scores that are all the same
    */

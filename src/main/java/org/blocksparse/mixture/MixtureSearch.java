@@ -23,7 +23,10 @@ import org.blocksparse.ranking.Ranking;
 
 /** Searches the sums of scorers. */
 final class MixtureSearch {
-  /** The most outputs of a scorer that are computed before the leader opens its classes. */
+  /**
+   * The maximum number of outputs of a scorer that are computed before the leader opens its
+   * classes.
+   */
   private static final int MOST_FIRST = 64;
 
   private final List<Scorer> scorers;

@@ -69,7 +69,7 @@ public record NearestExamples(SparseWeights examples, SparseWeights outputs, int
    * Returns the nearest examples of each row, with the squares of their scores.
    *
    * @param name the name of x, for messages
-   * @param undefined gets the rows that have none, since a score is NaN, beside those that it has
+   * @param undefined receives the rows without nearest examples, because a score is NaN
    */
   SparseRows rows(SparseRows x, String name, BitSet undefined) {
     Ranking best = Sum.topK(examples, x, name, k, FilterLists.NONE);
@@ -88,7 +88,7 @@ public record NearestExamples(SparseWeights examples, SparseWeights outputs, int
     return SparseRows.of(Arrays.asList(indices), Arrays.asList(scores));
   }
 
-  /** Returns the terms by the features of a row, in place of those by its nearest examples. */
+  /** Converts the terms of a row's nearest examples into terms of its features. */
   List<Term> explain(SparseRows row, List<Term> byExample) {
     Map<Integer, Double> weights = new TreeMap<>();
     Map<Integer, Double> values = new TreeMap<>();

@@ -16,7 +16,7 @@ import org.blocksparse.linear.Term;
 
 /** The share of a scorer of the vectors of a bag: the terms are differences of scores. */
 final class VectorShare {
-  /** The most features of a row that are explained together. */
+  /** The maximum number of features of a row that are explained together. */
   private static final int MOST_FEATURES_AT_ONCE = 256;
 
   private VectorShare() {}
@@ -66,7 +66,7 @@ final class VectorShare {
 
   /**
    * Replaces the vector of each feature by that of a row without it: the sum of the features before
-   * it and of those after it. A difference to the sum of all would lose small vectors beside a
+   * it and of those after it. Subtracting it from the sum of all would lose small vectors beside a
    * large one.
    *
    * @param entries for each feature, their number and the sum of their values

@@ -96,8 +96,8 @@ import org.blocksparse.internal.weights.RowFormat;
  */
 public final class BlockPlan implements AutoCloseable {
   /**
-   * The most pairs of a plan. A schedule stores two ints per pair: 2^29 pairs fill half of the
-   * largest Java array, and leave the other half for the rest of the schedule.
+   * The maximum number of pairs of a plan. A schedule stores two ints per pair: 2^29 pairs fill
+   * half of the largest Java array, and leave the other half for the rest of the schedule.
    */
   private static final int MAX_PAIRS = 1 << 29;
 

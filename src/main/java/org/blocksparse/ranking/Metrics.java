@@ -42,7 +42,7 @@ public final class Metrics {
   private static final double DEFAULT_B = 1.5;
 
   /**
-   * The least propensity, large enough that the sum of reciprocals stays finite for any number of
+   * The minimum propensity, large enough that the sum of reciprocals stays finite for any number of
    * rows.
    */
   private static final double LEAST_PROPENSITY = 1e-250;

@@ -36,7 +36,7 @@ final class AllowedTotals {
    * Finds the totals.
    *
    * @param classLogits (batch, classes), read as long as this is used
-   * @param maxRound the most logits at a time
+   * @param maxRound the maximum number of logits at a time
    */
   AllowedTotals(
       TwoLevelSoftmax softmax,

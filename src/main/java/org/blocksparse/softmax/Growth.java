@@ -357,9 +357,7 @@ final class Growth {
         });
   }
 
-  /**
-   * Returns the same places in classes that are numbered anew, without those that have no outputs.
-   */
+  /** Returns the same places with classes renumbered, so that no class is empty. */
   private static ClassTable withoutEmpty(int[] classOf, int[] slotOf, int[] sizes, int slots) {
     int[] numbers = new int[sizes.length];
     int count = 0;

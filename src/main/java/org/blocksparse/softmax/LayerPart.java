@@ -46,10 +46,9 @@ import org.blocksparse.internal.training.Parameter;
  * well.
  *
  * <p>A class without rows in a batch needs no step, unless the optimizer is of another kind than in
- * the step before. The layer then forgets what it has kept for all classes, and a class that goes
- * on without it makes a step with none of the batch's rows to forget it as well. A batch of which
- * no row has a weight other than 0 and a target that is not ignored changes nothing in the layer,
- * and needs no step of any class.
+ * the step before. The layer then resets the state of all classes, so the class must run a step
+ * without rows. A batch in which each row has weight 0 or an ignored target changes nothing, and
+ * needs no step of any class.
  *
  * <table>
  *   <caption>Shapes</caption>

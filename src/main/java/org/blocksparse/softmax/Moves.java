@@ -112,7 +112,7 @@ final class Moves {
   }
 
   /**
-   * Passes on one row of the previous numbers of a new class's outputs, for those that had a class.
+   * Passes one row of the old numbers of a new class's outputs, for the outputs that had a class.
    */
   void forEach(SlotColumns old, int row, int c, Receiver receiver) {
     for (int slot = 0; slot < sourceOf[c].length; slot++) {

@@ -120,8 +120,8 @@ final class Relocation {
   }
 
   /**
-   * Moves the numbers of steps with the outputs: a class has that of its output with the most
-   * steps, and the others are corrected by their own.
+   * Moves the step counts with the outputs: a class gets the largest one, and the other outputs
+   * keep corrections.
    */
   public void steps(TensorState old, TensorState fresh) {
     for (int c = 0; c < to.classes(); c++) {

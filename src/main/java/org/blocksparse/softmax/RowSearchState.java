@@ -101,9 +101,9 @@ final class RowSearchState {
   }
 
   /**
-   * Returns how many classes to open in a round, needed or not: as many as were opened before; or,
-   * if most are far from being ruled out though the likeliest are open, all of those. Else a search
-   * that rules out nothing would take longer than to score all outputs.
+   * Returns how many classes to open in a round, needed or not: as many as were opened before, or,
+   * once the likeliest are open, all that are far from being ruled out if these are most classes.
+   * Otherwise a search that rules out nothing takes longer than scoring all outputs.
    */
   int guesses() {
     if (opened < Math.max(LEAST, classes / SOME)) {

@@ -201,9 +201,7 @@ final class Sampling {
     return new ArithmeticException("row " + draw.row + ": the probabilities are not numbers");
   }
 
-  /**
-   * Returns where a number from [0, 1) falls among shares, of which the first logarithms are given.
-   */
+  /** Returns the place of a number from [0, 1) among the shares with these logarithms. */
   private int at(Draw draw, double drawn, double[] logs, int count) {
     double max = Double.NEGATIVE_INFINITY;
     for (int i = 0; i < count; i++) {

@@ -98,10 +98,7 @@ final class SingleTargets extends TrainingBatch {
     return Targets.single(target, smoothing, prior, weights(workspace));
   }
 
-  /**
-   * Returns the targets of all rows; those that do not count get target 0, which their weight makes
-   * harmless.
-   */
+  /** Returns the targets of all rows; ignored rows get target 0 and weight 0. */
   private Storage targets(Workspace workspace, Use use, int[] values) {
     Storage all = workspace.get(use, size());
     if (rowCount() < size()) {

@@ -36,7 +36,7 @@ record SlotColumns(Storage storage, int rows, int slots) {
     }
   }
 
-  /** Fills slots [begin, end) of a class with the means of those before. */
+  /** Fills slots [begin, end) of a class with the means of the slots before {@code begin}. */
   public void fillWithMean(int classNumber, int begin, int end) {
     for (int row = 0; row < rows; row++) {
       double sum = 0;

@@ -256,9 +256,7 @@ final class SphericalKMeans {
     }
   }
 
-  /**
-   * Returns the place among open groups, from one with room on, of the most similar that has room.
-   */
+  /** Returns the place of the most similar open group, from {@code first} on, that has room. */
   private int mostSimilar(float[] row, int[] open, int first) {
     int best = first;
     for (int g = first + 1; g < open.length; g++) {

@@ -45,15 +45,13 @@ final class TrainingPass {
   private final Storage classLosses;
   private final Targets classTargets;
 
-  /** All opened classes, or those that are computed first. */
+  /** All opened classes, or the classes of the first round. */
   private final OpenedClasses first;
 
   /** The end of the classes of {@link #first}. */
   private final int firstEnd;
 
-  /**
-   * The most opened classes at a time: logits of a batch that opens more would take more memory.
-   */
+  /** The maximum number of opened classes at a time, which limits the memory of logits. */
   private final long mostOpened;
 
   /**

@@ -32,19 +32,21 @@ final class TwoLevelSoftmax {
   /** The rows that are computed over all outputs at a time: enough to use each block of W2 well. */
   private static final int GRID_ROWS = 384;
 
-  /** The least rows for which the processor need not wait for a block of W2. */
+  /** The minimum number of rows for which the processor need not wait for a block of W2. */
   private static final int MIN_GRID_ROWS = 16;
 
-  /** The most results in memory at a time, if they are wanted in another order. */
+  /** The maximum number of results in memory at a time, if they are wanted in another order. */
   private static final long GRID_ELEMENTS = 1 << 25;
 
-  /** The most rows times classes of a schedule, which takes 60 bytes of heap for each. */
+  /**
+   * The maximum number of rows times classes of a schedule, which takes 60 bytes of heap for each.
+   */
   private static final int GRID_PAIRS = 1 << 22;
 
   /** The rows times classes that keep the workers busy where there are few classes. */
   private static final int GRID_ROWS_TIMES_CLASSES = 2048;
 
-  /** The most rows times classes at a time: a search has eight bytes for each. */
+  /** The maximum number of rows times classes at a time: a search has eight bytes for each. */
   private static final int MAX_ROWS_TIMES_CLASSES = 1 << 22;
 
   /** The least {@link #maxRound}, where weights are few: 64 MB. */
@@ -172,12 +174,12 @@ final class TwoLevelSoftmax {
     return rowsAtOnce(maxRound());
   }
 
-  /** Returns the same where opened classes shall take so many elements. */
+  /** Returns the rows at once if opened classes may take {@code room} elements. */
   int rowsAtOnce(long room) {
     return (int) Math.max(1, Math.min(MAX_ROWS_TIMES_CLASSES / classes, room / slots));
   }
 
-  /** Returns the same with so many weights. */
+  /** Returns the limit of a round for a number of weights. */
   static long maxRound(long weights) {
     return Math.max(LEAST_MAX_ROUND, weights / 4);
   }

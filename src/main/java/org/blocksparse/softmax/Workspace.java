@@ -115,9 +115,9 @@ final class Workspace implements AutoCloseable {
   public enum Schedule {
     /** The rows of opened classes. */
     OPENED,
-    /** From the rows of opened classes to their summands of the gradient with respect to x. */
+    /** The rows of opened classes, with their summands of the gradient with respect to x. */
     OPENED_TO_X,
-    /** The sums of these over the classes, for the rows of that gradient. */
+    /** The sums of these summands over the classes. */
     SUMS,
     /** The class level, if not all rows count. */
     CLASS_LEVEL

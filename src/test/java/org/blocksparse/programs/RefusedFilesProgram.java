@@ -32,7 +32,7 @@ public final class RefusedFilesProgram {
   public enum Kind {
     /** 99 MB of empty tensors. */
     TENSORS("", "\"t#\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},", 99_000_000),
-    /** The most tensors that a header of an allowed length can have. */
+    /** The maximum number of tensors that a header of an allowed length can have. */
     FEWER_TENSORS("", "\"t#\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},", 8_000_000),
     METADATA("\"__metadata__\":{", "\"#\":\"\",", 8_000_000),
     ONE_STRING("\"__metadata__\":{\"a\":\"", "#\u00e9", 8_000_000),

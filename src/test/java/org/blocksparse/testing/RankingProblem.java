@@ -200,7 +200,10 @@ public final class RankingProblem<L extends TwoLevelLayer<?>> implements AutoClo
       return sum;
     }
 
-    /** Returns the most classes that a search may open if it needs that many one by one. */
+    /**
+     * Returns the maximum number of classes that a search may open if it needs that many one by
+     * one.
+     */
     int mostOpened(int needed, int classes) {
       if (threshold > Float.NEGATIVE_INFINITY) {
         return needed; // the classes are known from the beginning

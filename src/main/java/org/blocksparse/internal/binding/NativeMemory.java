@@ -45,10 +45,7 @@ public final class NativeMemory {
     return addressOf(buffer) + 4L * buffer.position();
   }
 
-  /**
-   * Returns a buffer over memory that stays the owner's: exactly those bytes, none if there are
-   * none. In native order.
-   */
+  /** Returns a buffer over {@code bytes} bytes of memory that its owner keeps, in native order. */
   public static ByteBuffer buffer(long address, int bytes) {
     return newBuffer(address, bytes).order(ByteOrder.nativeOrder());
   }
@@ -56,7 +53,7 @@ public final class NativeMemory {
   /**
    * Pins memory in RAM, or unpins it.
    *
-   * @return false if the system refuses, as it allows only so many bytes
+   * @return false if the system refuses, because of its limit of locked bytes
    */
   public static native boolean lock(long address, long bytes, boolean locked);
 

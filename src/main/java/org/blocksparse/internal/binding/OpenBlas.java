@@ -38,8 +38,8 @@ public final class OpenBlas {
   }
 
   /**
-   * Returns whether it is one that JavaCPP has loaded, this one or that of another class loader;
-   * true as well if the system does not tell.
+   * Returns whether JavaCPP has loaded it, in any class loader; also true if the system does not
+   * name the file.
    */
   public static boolean isLoadedByJavaCpp() {
     Path file = file();

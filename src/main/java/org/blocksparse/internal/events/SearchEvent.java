@@ -14,11 +14,11 @@ public final class SearchEvent extends LibraryEvent {
   private static final SearchEvent ANY = new SearchEvent();
 
   @Label("Query")
-  @Description("topK, atLeast or topP")
+  @Description("topK, atLeast, topP or sample")
   String query;
 
   @Label("Layer")
-  @Description("softmax, label tree or embedding bag")
+  @Description("softmax, label tree, linear label tree, sparse weights, dense head or mixture")
   String layer;
 
   @Label("Rows")

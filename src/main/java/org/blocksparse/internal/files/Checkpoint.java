@@ -20,7 +20,7 @@ public final class Checkpoint implements AutoCloseable {
   private static final String INDEX = "model.safetensors.index.json";
   private static final String ENDING = ".safetensors";
 
-  /** The most files of a model, each of which is an open mapping. */
+  /** The maximum number of files of a model, each of which is an open mapping. */
   private static final int MOST_FILES = 4096;
 
   private final Path folder;

@@ -14,7 +14,7 @@ public final class Dimensions {
 
   private static final long MOST_ELEMENTS = (1L << 61) - 1;
 
-  /** The most bytes of elements, which leaves room for the header of a file. */
+  /** The maximum number of bytes of elements, which leaves room for the header of a file. */
   private static final long MOST_BYTES = Long.MAX_VALUE - (1L << 32);
 
   private Dimensions() {}

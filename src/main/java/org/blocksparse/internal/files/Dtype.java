@@ -24,7 +24,7 @@ public enum Dtype {
   F64(8),
   C64(8),
 
-  /** Any other type, of which only the bytes are known. */
+  /** Any other type: opaque bytes. */
   OTHER(1);
 
   private final int bytes;
@@ -33,7 +33,7 @@ public enum Dtype {
     this.bytes = bytes;
   }
 
-  /** Returns the type of that name; {@link #OTHER} if it is none that this library knows. */
+  /** Returns the type of that name, or {@link #OTHER}. */
   static Dtype named(String name) {
     for (Dtype type : values()) {
       if (type != OTHER && type.name().equals(name)) {

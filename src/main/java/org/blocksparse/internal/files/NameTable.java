@@ -133,8 +133,7 @@ public final class NameTable implements Labels {
   }
 
   /**
-   * Returns a table as it was in a file, of which no more is checked than that no access leaves the
-   * arrays.
+   * Returns a table from a file. Checks only that no access leaves the arrays.
    *
    * @param offsets the offsets, checked by {@link #requireOffsets}
    * @throws MalformedException if one might

@@ -14,7 +14,7 @@ public final class NearestName {
   /** The letters for each allowed edit: two change places in "tabel". */
   private static final int LETTERS_PER_EDIT = 3;
 
-  /** The most names that a message lists. */
+  /** The maximum number of names that a message lists. */
   private static final int MOST_NAMES = 8;
 
   private NearestName() {}

@@ -32,8 +32,8 @@ public record SafeTensorsHeader(Map<String, TensorEntry> entries, Map<String, St
   static final int LONGEST_WIDE = 2 << 20;
 
   /**
-   * The most entries, each of which takes some hundred bytes of memory, however short it is in the
-   * file.
+   * The maximum number of entries, each of which takes some hundred bytes of memory, however short
+   * it is in the file.
    */
   static final int MOST_ENTRIES = 1 << 16;
 

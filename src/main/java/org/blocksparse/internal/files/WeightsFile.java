@@ -246,7 +246,7 @@ public final class WeightsFile implements AutoCloseable {
     };
   }
 
-  /** Returns the type of a file's tensor; floats if it is none of ours. */
+  /** Returns the type of a file's tensor; floats if the library has no such type. */
   public static WeightType typeOf(SafeTensorsReader reader, String name) {
     Dtype found = reader.typeOrNull(name);
     for (WeightType type : WeightType.values()) {

@@ -37,7 +37,7 @@ public final class Engine implements Workers {
   /** The mean pairs of a block up to which a product gains from reading long runs of w. */
   private static final int FEW_PAIRS = 16;
 
-  /** The narrowest band of such products, and of those that round rows first. */
+  /** The narrowest band of products with long runs, and of products that round rows first. */
   private static final int MIN_WIDE_BAND = 256;
 
   /** The elements of a gradient that stay in the cache, together with its inputs and its use. */
@@ -104,7 +104,7 @@ public final class Engine implements Workers {
     return scheduler;
   }
 
-  /** Returns the most threads that work on one operation, the calling one included. */
+  /** Returns the maximum number of threads that work on one operation, the calling one included. */
   @Override
   public int max() {
     return scheduler.maxWorkers();
@@ -368,7 +368,7 @@ public final class Engine implements Workers {
   /**
    * Adds a factor times rows to others of the same number and size.
    *
-   * @param y rows without gaps, as those that they are added to
+   * @param y rows without gaps; {@code to} has none either
    */
   public void add(float factor, Rows y, Rows to) {
     long elements = y.count() * y.stride();

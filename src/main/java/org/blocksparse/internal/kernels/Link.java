@@ -22,7 +22,7 @@ public enum Link {
     return code;
   }
 
-  /** Returns the most that the probabilities of {@code n} things are together. */
+  /** Returns the maximum sum of the probabilities of {@code n} outputs. */
   public double most(int n) {
     return this == SOFTMAX ? 1 : n;
   }

@@ -30,7 +30,7 @@ public record PackedExperts(
     Blocks w2,
     RowFormat format2,
     Blocks b2) {
-  /** The most bytes of rows between the products, unless one pair needs more. */
+  /** The maximum number of bytes of rows between the products, unless one pair needs more. */
   private static final long KEPT_BYTES = 8L << 20;
 
   /** Tasks per worker of the first product if rows are few. */

@@ -29,7 +29,8 @@ final class HelperThreads {
     /**
      * Helps the operation, if it is not over.
      *
-     * @param beforeLeaving run when the helper has nothing left to do, before the caller is told
+     * @param beforeLeaving run when the helper has nothing left to do, before the caller is
+     *     notified
      */
     void help(Runnable beforeLeaving);
   }

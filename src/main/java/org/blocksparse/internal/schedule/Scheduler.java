@@ -61,9 +61,9 @@ public final class Scheduler {
   private static final int PROCESSORS = Runtime.getRuntime().availableProcessors();
 
   /**
-   * The most workers of one operation, for any limit and number of tasks: more than can run, so
-   * that it affects only executors without a limit of their own. Each worker is a place in their
-   * queue, or a thread, and the caller does not work before it has asked for all.
+   * The maximum number of workers of one operation, for any limit and number of tasks: more than
+   * can run, so that it affects only executors without a limit of their own. Each worker is a place
+   * in their queue, or a thread, and the caller does not work before it has asked for all.
    */
   private static final int MOST_WORKERS = Math.max(64, 4 * PROCESSORS);
 
@@ -133,7 +133,7 @@ public final class Scheduler {
     return pairs * Math.max(1, size1) * Math.max(1, size2);
   }
 
-  /** Returns the most threads that work on one operation, the calling one included. */
+  /** Returns the maximum number of threads that work on one operation, the calling one included. */
   public int maxWorkers() {
     return maxWorkers;
   }

@@ -53,9 +53,7 @@ public abstract sealed class AllowedSlots {
   /** Returns whether no output at all is allowed. */
   public abstract boolean none();
 
-  /**
-   * Returns a number of outputs of a class of which it is known at once that that many are allowed.
-   */
+  /** Returns a lower bound of the allowed outputs of a class, in constant time. */
   abstract int atLeast(int classNumber);
 
   /** Returns the begin and the end of each run of allowed slots. */

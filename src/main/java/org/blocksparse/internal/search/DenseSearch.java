@@ -72,7 +72,7 @@ public final class DenseSearch {
   /** The outputs of a band, whose scores stay in the cache. */
   private static final int WIDTH = 16 * SparseChunks.MOST_OUTPUTS;
 
-  /** The most queries that share a pass. */
+  /** The maximum number of queries that share a pass. */
   static final int MOST_QUERIES = 64;
 
   /**
@@ -90,19 +90,21 @@ public final class DenseSearch {
   /** The same for a few queries, which a product with all rows would slow down. */
   private static final int FLAT_OF_FEW = 2;
 
-  /** The most queries that count as few. */
+  /** The maximum number of queries that count as few. */
   private static final int FEW_QUERIES = 4;
 
   /** The cost of scoring one row on its own, in rows of a product for one query. */
   private static final int COST = 16;
 
-  /** The least candidates that are scored at a time. */
+  /** The minimum number of candidates that are scored at a time. */
   private static final int STEP = 64;
 
-  /** The most groups of a row for which sums of them have useful bounds. */
+  /** The maximum number of groups of a row for which sums of them have useful bounds. */
   private static final int MOST_GROUPS = 1 << 17;
 
-  /** The most features of a row for which sums of their products have useful bounds. */
+  /**
+   * The maximum number of features of a row for which sums of their products have useful bounds.
+   */
   private static final int MOST_FEATURES = 1 << 17;
 
   /** The bound on exponents of queries whose products with rows fit floats. */
@@ -511,7 +513,7 @@ public final class DenseSearch {
       }
     }
 
-    /** Returns the value that is likely after all outputs, of which there was a part so far. */
+    /** Returns the likely value after all outputs, once {@code part} of them is done. */
     double expected(double part) {
       int rank = (int) Math.max(1, k * part);
       if (k == 0 || largest.size() < rank) {

@@ -10,7 +10,7 @@ import org.blocksparse.internal.memory.Rows;
  * rows in four bits; an output that they do not exclude is scored by its row.
  */
 public final class DenseSource implements ScoreSource {
-  /** The most bounds in memory at the same time, unless one row has more. */
+  /** The maximum number of bounds in memory at the same time, unless one row has more. */
   private static final int MOST_BOUNDS = 1 << 22;
 
   private final DenseSearch search;

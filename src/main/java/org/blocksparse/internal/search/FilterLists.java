@@ -18,7 +18,7 @@ import org.blocksparse.ranking.Filter;
 
 /** The lists of outputs of a filter, independent of a batch and a number of outputs. */
 public final class FilterLists implements Filter {
-  /** The most lists: a search checks them by nested calls. */
+  /** The maximum number of lists: a search checks them by nested calls. */
   private static final int MOST_LISTS = 64;
 
   /** Allows everything. */

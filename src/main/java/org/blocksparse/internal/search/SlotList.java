@@ -30,10 +30,9 @@ final class SlotList {
   }
 
   /**
-   * Returns the places of some outputs, without those that are retired and numbers that no output
-   * has.
+   * Returns the places of outputs, without retired ones and numbers that no output has.
    *
-   * @param outputs any number of times each
+   * @param outputs with repetitions
    */
   static SlotList of(ClassTable table, int[] outputs) {
     int[] begin = new int[table.classes() + 1];
@@ -95,9 +94,7 @@ final class SlotList {
     return begin == null ? 0 : begin[classNumber + 1] - begin[classNumber];
   }
 
-  /**
-   * Returns a number of outputs of a class of which it is known at once that that many are listed.
-   */
+  /** Returns a lower bound of the listed outputs of a class, in constant time. */
   int atLeast(int classNumber) {
     int count = count(classNumber);
     return ascending ? count : Math.min(1, count);

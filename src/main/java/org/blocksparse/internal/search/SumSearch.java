@@ -32,7 +32,9 @@ public final class SumSearch {
   /** The cost of each output that a filter lists: its class and slot are in large tables. */
   private static final long LIST_WORK = 256;
 
-  /** The most rows whose added scores are in memory together, if classes are shared. */
+  /**
+   * The maximum number of rows whose added scores are in memory together, if classes are shared.
+   */
   private static final int MOST_ROWS = 64;
 
   /**
@@ -443,7 +445,7 @@ public final class SumSearch {
 
     /**
      * Completes the sums of outputs that may be better than those in closed nodes, then lowers the
-     * bounds of these nodes up to that many times, instead of opening as many more.
+     * bounds of these nodes, up to {@code times} times, instead of opening as many more.
      */
     private void settle(int times) {
       if (added == null) {

@@ -31,7 +31,7 @@ public record SparseChunks(
     int entries,
     Storage biases)
     implements AutoCloseable {
-  /** The most outputs of a chunk: as many as a byte can number. */
+  /** The maximum number of outputs of a chunk: as many as a byte can number. */
   public static final int MOST_OUTPUTS = 256;
 
   /** Allocates zeroed memory for float32 weights, all or none. */

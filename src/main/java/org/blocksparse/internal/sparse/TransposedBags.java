@@ -25,7 +25,9 @@ public final class TransposedBags implements AutoCloseable {
   /** The number of entries from which on a row is cut, and the length of its parts. */
   static final int PART = 512;
 
-  /** The most shares of the rows, which threads sort and pack separately; a power of 2. */
+  /**
+   * The maximum number of shares of the rows, which threads sort and pack separately; a power of 2.
+   */
   private static final int MOST_SHARES = 16;
 
   /** The number of entries below which one thread is as fast. */

@@ -21,7 +21,7 @@ import org.blocksparse.internal.weights.WeightType;
 public final class StoredBlocks implements Weights {
   static final int RANK = 4;
 
-  /** The most scales of empty blocks (iSize 0). */
+  /** The maximum number of scales of empty blocks (iSize 0). */
   private static final int MOST_SCALES_OF_NOTHING = 1 << 20;
 
   private final Shape shape;

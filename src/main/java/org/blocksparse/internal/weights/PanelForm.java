@@ -2,7 +2,7 @@
 package org.blocksparse.internal.weights;
 
 /**
- * What the panels of a type consist of: the codes of weights, and their scales.
+ * The contents of a type's panels: codes of weights, and their scales.
  *
  * @param bits the bits of a code
  * @param zero the code of the number 0, which is subtracted from codes; 0 where `values` is not
@@ -14,15 +14,15 @@ package org.blocksparse.internal.weights;
 @SuppressWarnings("ArrayRecordComponent")
 record PanelForm(
     int bits, int zero, byte[] values, Scale scale, int scaleRows, boolean hasMinimum) {
-  /** How the number is stored that codes are multiplied by. */
+  /** The format of the factor of codes. */
   enum Scale {
-    /** There is none, or one for a column of a block, beside the panels. */
+    /** No factor in the panels; a column of a block may have one beside them. */
     NONE,
-    /** As a float16. */
+    /** A float16. */
     HALF,
-    /** As the exponent of a power of two, in a byte. */
+    /** The exponent of a power of two, in a byte. */
     POWER,
-    /** As a multiple of a float16, which is in the head of eight groups, in a byte. */
+    /** A multiple, in a byte, of a float16 in the head of eight groups. */
     MULTIPLE
   }
 
@@ -34,7 +34,7 @@ record PanelForm(
     -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113
   };
 
-  /** Codes stand for whole numbers, and the least for -zero. */
+  /** Codes stand for whole numbers, from {@code -zero} on. */
   PanelForm(int bits, int zero, Scale scale, int scaleRows, boolean hasMinimum) {
     this(bits, zero, null, scale, scaleRows, hasMinimum);
   }

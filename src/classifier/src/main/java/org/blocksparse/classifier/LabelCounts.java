@@ -15,7 +15,7 @@ public record LabelCounts(long examples, long[] ofLabels) {
   private static final int BITS = 7;
   private static final int MORE = 1 << BITS;
 
-  /** The least examples for propensities. */
+  /** The minimum number of examples for propensities. */
   private static final int FEWEST_EXAMPLES = 3;
 
   /**
@@ -50,7 +50,7 @@ public record LabelCounts(long examples, long[] ofLabels) {
   /**
    * Returns the counts of an encoded text.
    *
-   * @throws IllegalArgumentException if it is not the text of the counts of so many labels
+   * @throws IllegalArgumentException if it is not the text of the counts of {@code labels} labels
    */
   public static LabelCounts decode(String text, int labels) {
     byte[] bytes = Base64.getUrlDecoder().decode(text);

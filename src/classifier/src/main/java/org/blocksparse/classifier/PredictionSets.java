@@ -7,14 +7,14 @@ import java.util.Arrays;
 import java.util.Base64;
 
 /**
- * How probable the likeliest right label of each held-out example was: from this, a threshold
- * follows above which labels are a set that holds a right one as often as is asked for. This is
- * split conformal prediction (Angelopoulos and Bates, "A Gentle Introduction to Conformal
- * Prediction and Distribution-Free Uncertainty Quantification", 2021): with n held-out examples,
- * the smallest but {@code floor((n + 1) (1 - coverage)) - 1} of these probabilities.
+ * The probability of the likeliest right label of each held-out example. It gives the threshold of
+ * label sets that hold a right label in a wanted share of texts. This is split conformal prediction
+ * (Angelopoulos and Bates, "A Gentle Introduction to Conformal Prediction and Distribution-Free
+ * Uncertainty Quantification", 2021): with n held-out examples, the smallest but {@code floor((n +
+ * 1) (1 - coverage)) - 1} of these probabilities.
  */
 public final class PredictionSets {
-  /** The most probabilities kept: more hardly change a threshold. */
+  /** The maximum number of probabilities kept: more hardly change a threshold. */
   private static final int MOST = 1000;
 
   /** Logarithms of probabilities, ascending. */

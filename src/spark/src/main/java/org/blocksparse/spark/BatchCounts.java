@@ -10,7 +10,7 @@ import scala.Tuple2;
 
 /** Counts the rows of each batch. */
 final class BatchCounts {
-  /** The most counts, of 4 bytes, in each task and on the driver: 1 GiB. */
+  /** The maximum number of counts, of 4 bytes, in each task and on the driver: 1 GiB. */
   private static final int MOST = 1 << 28;
 
   private BatchCounts() {}

@@ -5,7 +5,7 @@ import org.blocksparse.FloatTensor;
 
 /** The features of rows that are scored together, on their way to the layer. */
 interface FeatureBatch {
-  /** The most values of a batch, 64 MiB of them, unless one row has more. */
+  /** The maximum number of values of a batch, 64 MiB of them, unless one row has more. */
   int MOST_VALUES = 1 << 24;
 
   /**

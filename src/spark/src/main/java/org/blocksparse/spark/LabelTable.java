@@ -32,7 +32,7 @@ import org.blocksparse.softmax.TwoLevelLayer;
  */
 @SuppressWarnings("ArrayRecordComponent")
 record LabelTable(long[] counts, long rows, List<String> names) {
-  /** The most labels of a layer. */
+  /** The maximum number of labels of a layer. */
   static final int MOST = Integer.MAX_VALUE - 8;
 
   /**

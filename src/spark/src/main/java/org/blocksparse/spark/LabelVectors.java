@@ -18,7 +18,7 @@ final class LabelVectors {
   /** The length of a row in steps: a sum has room for 2^33 rows. */
   private static final double STEPS = 1 << 30;
 
-  /** The most bytes of a partition that is brought to the driver. */
+  /** The maximum number of bytes of a partition that is brought to the driver. */
   private static final long MOST_BYTES = 64 << 20;
 
   private LabelVectors() {}

@@ -24,13 +24,19 @@ import scala.collection.Seq;
 final class PartitionScorer implements MapPartitionsFunction<Row, Row> {
   private static final long serialVersionUID = 1;
 
-  /** The most rows of a batch: rows that open the same class share the reading of its weights. */
+  /**
+   * The maximum number of rows of a batch: rows that open the same class share the reading of its
+   * weights.
+   */
   static final int MOST_ROWS = 1024;
 
-  /** The most labels of the answers to a batch, 64 MiB of them, unless one row has more. */
+  /**
+   * The maximum number of labels of the answers to a batch, 64 MiB of them, unless one row has
+   * more.
+   */
   private static final int MOST_ANSWERS = 1 << 23;
 
-  /** The most characters of a row in a message. */
+  /** The maximum number of characters of a row in a message. */
   private static final int SHOWN = 100;
 
   private final ModelBytes.Sent model;
@@ -48,7 +54,7 @@ final class PartitionScorer implements MapPartitionsFunction<Row, Row> {
     this.columns = columns;
   }
 
-  /** Returns the most rows of a batch, given that each gets k outputs. */
+  /** Returns the maximum number of rows of a batch, given that each gets k outputs. */
   static int mostRows(int k, int outputs) {
     return Math.max(1, Math.min(MOST_ROWS, MOST_ANSWERS / Math.min(k, outputs)));
   }

@@ -26,7 +26,7 @@ record RowEncoder(
     implements Function2<Integer, Iterator<Row>, Iterator<byte[]>> {
   private static final long serialVersionUID = 1;
 
-  /** The most characters of a row's labels in a message. */
+  /** The maximum number of characters of a row's labels in a message. */
   private static final int SHOWN = 100;
 
   @Override

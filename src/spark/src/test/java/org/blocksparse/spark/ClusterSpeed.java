@@ -126,7 +126,7 @@ final class ClusterSpeed {
     }
   }
 
-  /** The most memory that an executor used, sampled ten times a second; on Linux. */
+  /** The maximum memory that an executor used, sampled ten times a second; on Linux. */
   private static final class Memory implements AutoCloseable {
     private final Map<String, Long> kibibytes = new ConcurrentHashMap<>();
     private final Timer timer = new Timer(true);

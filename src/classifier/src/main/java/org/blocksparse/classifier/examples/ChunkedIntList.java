@@ -8,7 +8,7 @@ import java.util.Arrays;
  * grows is there twice while it does.
  */
 public final class ChunkedIntList {
-  /** The most numbers that a list can have. */
+  /** The maximum size of a list. */
   public static final int MOST = 1 << 30;
 
   private static final int FIRST = 1 << 10;
@@ -32,7 +32,7 @@ public final class ChunkedIntList {
     this(MOST);
   }
 
-  /** Creates a list of at most that many numbers. */
+  /** Creates a list with a maximum size. */
   public ChunkedIntList(int most) {
     this.most = most;
   }

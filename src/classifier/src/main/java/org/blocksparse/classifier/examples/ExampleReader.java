@@ -28,20 +28,21 @@ import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
 /**
- * Reads examples from a file or a pipe, one after the other. Files of gzip, zstd, xz or bzip2
- * are decompressed; all but gzip need libraries that are optional: Commons Compress, and zstd-jni
- * or XZ for Java. Text is UTF-8. Not for several threads at the same time.
+ * Reads examples from a file or a pipe, one after the other. Files of gzip, zstd, xz or bzip2 are
+ * decompressed; all but gzip need libraries that are optional: Commons Compress, and zstd-jni or XZ
+ * for Java. Text is UTF-8. Not for several threads at the same time.
  */
 public final class ExampleReader implements AutoCloseable {
   /** The default prefix of words of a text that are labels. */
   public static final String DEFAULT_LABEL_PREFIX = "__label__";
 
   /**
-   * The most lines, and characters in them, that are searched for a line that reveals the format.
+   * The maximum number of lines, and characters in them, that are searched for a line that reveals
+   * the format.
    */
   private static final int MOST_LINES_AHEAD = 1000;
 
-  /** The most characters: few beside the longest line, which may come last. */
+  /** The maximum number of characters: few beside the longest line, which may come last. */
   private static final int MOST_CHARACTERS_AHEAD = 1 << 20;
 
   private static final String SKIPPING = "skipBadLines leaves it out";
@@ -191,16 +192,17 @@ public final class ExampleReader implements AutoCloseable {
   }
 
   /**
-   * Returns the format of records that the first line looks like, where it is read as a text without a
-   * label: the header of CSV, or an object of JSON. Empty if there is none.
+   * Returns the format of records that the first line looks like, where it is read as a text
+   * without a label: the header of CSV, or an object of JSON. Empty if there is none.
    */
   public Optional<RecordFormat> similarFormat() {
     return Optional.ofNullable(similarFormat);
   }
 
   /**
-   * Returns the next example; empty at the end. An empty line is an example without labels and features, so
-   * that predictions match lines. If no line shows the format, empty lines are skipped.
+   * Returns the next example; empty at the end. An empty line is an example without labels and
+   * features, so that predictions match lines. If no line shows the format, empty lines are
+   * skipped.
    *
    * @throws InvalidInputException if a line cannot be read and is not to be skipped
    * @throws IOException if the file cannot be read
@@ -255,7 +257,10 @@ public final class ExampleReader implements AutoCloseable {
               as,
               List.of(
                   new RecordReader.Field(List.of(columns.text()), TEXT_REMEDY, true),
-                  new RecordReader.Field(List.of(columns.label()), LABEL_REMEDY, hasLabels && as != RecordFormat.JSONL)));
+                  new RecordReader.Field(
+                      List.of(columns.label()),
+                      LABEL_REMEDY,
+                      hasLabels && as != RecordFormat.JSONL)));
     }
     try {
       List<List<String>> values = records.next();
@@ -399,15 +404,16 @@ public final class ExampleReader implements AutoCloseable {
   }
 
   /**
-   * Returns whether the next line is in memory, so that reading it does not wait. False until the format is
-   * known, for which up to a thousand lines are read.
+   * Returns whether the next line is in memory, so that reading it does not wait. False until the
+   * format is known, for which up to a thousand lines are read.
    */
   public boolean ready() {
     return !ahead.isEmpty() || (format != ExampleFormat.AUTO && lines.ready());
   }
 
   /**
-   * Returns all examples that follow. An {@link IOException} is wrapped in an {@link UncheckedIOException}.
+   * Returns all examples that follow. An {@link IOException} is wrapped in an {@link
+   * UncheckedIOException}.
    */
   public Stream<Example> examples() {
     Iterator<Example> iterator =
@@ -440,9 +446,9 @@ public final class ExampleReader implements AutoCloseable {
   }
 
   /**
-   * Returns a prefix that differs from the label prefix by few letters, in one of the first texts, which
-   * has no label. If no example has a label, it probably is the right prefix. Empty if there is
-   * none.
+   * Returns a prefix that differs from the label prefix by few letters, in one of the first texts,
+   * which has no label. If no example has a label, it probably is the right prefix. Empty if there
+   * is none.
    */
   public Optional<String> similarLabelPrefix() {
     return Optional.ofNullable(similarLabelPrefix);
@@ -464,8 +470,8 @@ public final class ExampleReader implements AutoCloseable {
   }
 
   /**
-   * Returns the problem of the number of examples in the header of a sparse file; empty if the number is
-   * right, if there is no header, or before the end. The number may include empty lines.
+   * Returns the problem of the number of examples in the header of a sparse file; empty if the
+   * number is right, if there is no header, or before the end. The number may include empty lines.
    */
   public Optional<String> problemOfHeader() {
     long examples = lines.lines() - 1;

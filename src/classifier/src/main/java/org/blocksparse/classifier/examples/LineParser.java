@@ -46,8 +46,8 @@ public final class LineParser {
   private static final int MOST_EDITS = 2;
 
   /**
-   * The most labels of a line: each is an object of many times its bytes, so more would cost much
-   * before the line is rejected.
+   * The maximum number of labels of a line: each is an object of many times its bytes, so more
+   * would cost much before the line is rejected.
    */
   static final int MOST_LABELS = 1 << 18;
 
@@ -129,7 +129,9 @@ public final class LineParser {
     return c == ' ' || c == '\t';
   }
 
-  /** Returns where a word of features begins, there or after it; the end of the line if none does. */
+  /**
+   * Returns where a word of features begins, there or after it; the end of the line if none does.
+   */
   private static int nextWord(String line, int from) {
     int at = from;
     while (at < line.length() && isBlank(line.charAt(at))) {
@@ -198,8 +200,8 @@ public final class LineParser {
   }
 
   /**
-   * Returns the beginning of a line that may be its label prefix, with few edits between it and the prefix
-   * that was given: {@code __lable__} for {@code __label__}.
+   * Returns the beginning of a line that may be its label prefix, with few edits between it and the
+   * prefix that was given: {@code __lable__} for {@code __label__}.
    */
   Optional<String> similarPrefix(String line) {
     String word = line.substring(0, endOfWord(line, 0));
@@ -215,7 +217,9 @@ public final class LineParser {
     return NearestName.of(labelPrefix, candidates);
   }
 
-  /** Returns the number of examples, if this is the header: it, that of features and that of labels. */
+  /**
+   * Returns the number of examples, if this is the header: it, that of features and that of labels.
+   */
   static OptionalLong examplesOfHeader(String line) {
     Matcher header = HEADER.matcher(line);
     return header.matches()
@@ -334,7 +338,10 @@ public final class LineParser {
     return at == 0 || isSpace(line.charAt(at - 1));
   }
 
-  /** Returns the words of a line, such as names of items. Other white space than of ASCII may be in one. */
+  /**
+   * Returns the words of a line, such as names of items. Other white space than of ASCII may be in
+   * one.
+   */
   static List<String> words(String line) {
     List<String> words = new ArrayList<>();
     for (int begin = 0, end; begin < line.length(); begin = end + 1) {
@@ -350,8 +357,8 @@ public final class LineParser {
   }
 
   /**
-   * Returns whether a character ends a label. Other white space, which {@link org.blocksparse.classifier.features.FeatureExtractor} knows, may
-   * be in one.
+   * Returns whether a character ends a label. Other white space, which {@link
+   * org.blocksparse.classifier.features.FeatureExtractor} knows, may be in one.
    */
   private static boolean isSpace(char c) {
     return c <= ' ';
@@ -410,8 +417,8 @@ public final class LineParser {
   }
 
   /**
-   * Returns whether only what decimal numbers are written with is before and after the colon. Java reads
-   * more than those: hexadecimal ones, digits of any script, and a type after the digits.
+   * Returns whether only what decimal numbers are written with is before and after the colon. Java
+   * reads more than those: hexadecimal ones, digits of any script, and a type after the digits.
    */
   private static boolean isDecimal(String feature, int colon) {
     for (int at = 0; at < feature.length(); at++) {

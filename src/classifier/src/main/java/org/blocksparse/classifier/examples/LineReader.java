@@ -15,7 +15,9 @@ import org.blocksparse.classifier.examples.LineParser.BadLineException;
  * together. Bytes that are not UTF-8 become {@link LineParser#NOT_UTF_8}; see {@link #isMalformed}.
  */
 final class LineReader implements AutoCloseable {
-  /** The most bytes of a line: a longer one means that the file holds something else. */
+  /**
+   * The maximum number of bytes of a line: a longer one means that the file holds something else.
+   */
   static final int MOST_BYTES = 1 << 23;
 
   private static final int FIRST_BYTES = 1 << 18;
@@ -118,8 +120,9 @@ final class LineReader implements AutoCloseable {
   }
 
   /**
-   * Returns whether a line has replacement characters that the decoder made. A replacement character of the
-   * file is always the same three bytes, since the first of them continues nothing.
+   * Returns whether a line has replacement characters that the decoder made. A replacement
+   * character of the file is always the same three bytes, since the first of them continues
+   * nothing.
    */
   private boolean isMalformed(String line, int length) {
     int replacements = 0;

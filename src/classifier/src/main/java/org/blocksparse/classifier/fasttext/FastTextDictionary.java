@@ -32,7 +32,7 @@ public final class FastTextDictionary {
   private static final int HASH_PRIME = 16777619;
   private static final long NGRAM_MULTIPLIER = 116049371;
 
-  /** The least bytes of an entry: an empty word, its zero byte, count and type. */
+  /** The minimum number of bytes of an entry: an empty word, its zero byte, count and type. */
   private static final int FEWEST_BYTES_OF_ENTRY = 10;
 
   /** The upper bound on counts: nodes that fastText has not made yet have larger ones. */

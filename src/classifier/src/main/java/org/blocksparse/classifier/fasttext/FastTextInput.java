@@ -48,7 +48,7 @@ final class FastTextInput implements Closeable {
     return buffer.remaining() + unread;
   }
 
-  /** Requires that the file has that many bytes of a field, of which it may have any number. */
+  /** Requires that the file has {@code count} times these bytes left for a field. */
   void require(String field, long count, long bytesOfEach) throws FileFormatException {
     if (count < 0) {
       throw wrong(field, "expected a size of at least 0 but was " + count);
@@ -60,7 +60,7 @@ final class FastTextInput implements Closeable {
     }
   }
 
-  /** Fills the buffer with that many bytes of a field. */
+  /** Fills the buffer with {@code bytes} bytes of a field. */
   private void fill(String field, int bytes) throws IOException {
     if (buffer.remaining() >= bytes) {
       return;

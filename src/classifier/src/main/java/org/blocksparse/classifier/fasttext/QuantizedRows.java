@@ -11,7 +11,9 @@ import org.blocksparse.FileFormatException;
 final class QuantizedRows {
   private static final int CENTROIDS = 256;
 
-  /** The most floats per byte: a part of 16 columns is eight times fastText's default. */
+  /**
+   * The maximum number of floats per byte: a part of 16 columns is eight times fastText's default.
+   */
   private static final int MOST_FLOATS_PER_BYTE = 16;
 
   private final int columns;

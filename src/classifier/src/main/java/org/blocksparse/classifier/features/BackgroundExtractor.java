@@ -28,8 +28,8 @@ public final class BackgroundExtractor {
   private static final int CHUNKS_AHEAD = 4;
 
   /**
-   * The most characters in all chunks ahead; after a longer text, reading waits until its features
-   * are extracted.
+   * The maximum number of characters in all chunks ahead; after a longer text, reading waits until
+   * its features are extracted.
    */
   private static final int MOST_CHARACTERS_AHEAD = 1 << 20;
 
@@ -40,7 +40,7 @@ public final class BackgroundExtractor {
   private final Workers workers;
   private final Sink sink;
 
-  /** The most examples of a chunk. */
+  /** The maximum number of examples of a chunk. */
   private final int mostExamples;
 
   private final int mostChunksAhead;

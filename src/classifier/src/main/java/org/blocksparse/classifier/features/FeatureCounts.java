@@ -20,7 +20,7 @@ public final class FeatureCounts {
 
   private static final long MULTIPLIER = 0x9E3779B97F4A7C15L; // Fibonacci hashing: 2^64 / phi
 
-  /** The most different n-grams at a time, several times the number kept. */
+  /** The maximum number of different n-grams at a time, several times the number kept. */
   public static final int MOST_IN_A_ROW = 1 << 22;
 
   private KeyTable keys = new KeyTable();

@@ -12,10 +12,10 @@ import org.blocksparse.classifier.LabelCounts;
  * Makes rows of features of histories: weighted items, whose weights sum to 1.
  *
  * <p>In a sequence, the weight of an item falls with its age, the number of items since. The bag
- * has a row of its table for each item and each rate of decay, so that it tells the last items from
- * what a user likes in general. In a basket, rare items weigh more.
+ * has a row of its table for each item and each rate of decay, so that it distinguishes the last
+ * items from older ones. In a basket, rare items weigh more.
  *
- * @param ordered whether histories are sequences, and no baskets
+ * @param ordered true for sequences, false for baskets
  * @param counts how often training had each item, and how many sequences; of new items, how often
  *     they were seen since
  * @param newItems the number of items that came after the training, the last of all
@@ -33,15 +33,18 @@ record HistoryRows(
     List<Double> decays,
     double transitionDecay,
     double repeatDecay) {
-  /** The most items of a history with a weight: older ones would weigh almost nothing. */
+  /**
+   * The maximum number of items of a history with a weight: older ones would weigh almost nothing.
+   */
   static final int MOST_ITEMS = 50;
 
-  /** The most last items that may repeat. */
+  /** The maximum number of last items that may repeat. */
   static final int MOST_REPEATS = 1000;
 
   /**
-   * The most other items with which training sees an item in any order, drawn at random: otherwise
-   * its time grows with the square of a basket. On average it sees 160 of a large basket.
+   * The maximum number of other items with which training sees an item in any order, drawn at
+   * random: otherwise its time grows with the square of a basket. On average it sees 160 of a large
+   * basket.
    */
   static final int MOST_OF_BASKET = 200;
 
@@ -52,7 +55,7 @@ record HistoryRows(
   /** The decay of a history's items in the search for the nearest sequences. */
   private static final double NEAREST_DECAY = 0.8;
 
-  /** The decay for files without {@code nextItem.transitionDecay}. */
+  /** The first candidate of the decay of transitions. */
   static final double TRANSITION_DECAY = 0.6;
 
   /**
@@ -63,28 +66,25 @@ record HistoryRows(
     return ordered ? DECAYS : NO_DECAY;
   }
 
-  /**
-   * Returns the default decays of a training, which files without {@code nextItem.decays} have,
-   * too.
-   */
+  /** Returns the rows of a training before it chooses decays. */
   static HistoryRows of(boolean ordered, LabelCounts counts) {
     return new HistoryRows(ordered, counts, 0, decays(ordered), TRANSITION_DECAY, 0);
   }
 
-  /** Returns these rows with other counts, of more items, which came after the training. */
+  /** Returns these rows with the counts of all items, new ones included. */
   HistoryRows with(int itemsAfterTraining, long... newCounts) {
     LabelCounts more = new LabelCounts(counts.examples(), newCounts);
     return new HistoryRows(ordered, more, itemsAfterTraining, decays, transitionDecay, repeatDecay);
   }
 
-  /** Returns whether an item of so many came after the training. */
+  /** Returns whether an item, one of {@code items}, came after the training. */
   boolean isNew(int item, int items) {
     return item >= items - newItems;
   }
 
   /**
-   * Returns an estimate of what training divided the weights of the transitions from an item by,
-   * for each of its occurrences: as if all sequences had the mean length.
+   * Estimates the divisor of an item's transitions in training, for each occurrence, as if all
+   * sequences had the mean length.
    */
   double pairsPerItem() {
     if (!ordered) {

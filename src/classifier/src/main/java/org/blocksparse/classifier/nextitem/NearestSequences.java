@@ -20,7 +20,8 @@ final class NearestSequences {
   private static final int NEAREST = 100;
 
   /**
-   * The most sequences, enough to find near ones; with more, a search is slow for frequent items.
+   * The maximum number of sequences, enough to find near ones; with more, a search is slow for
+   * frequent items.
    */
   private static final int MOST_SEQUENCES = 100_000;
 

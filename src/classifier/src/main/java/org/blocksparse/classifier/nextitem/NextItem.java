@@ -60,7 +60,7 @@ import org.blocksparse.softmax.HierarchicalSoftmax;
  * <p><b>Lifetime.</b> As that of a {@link Classifier}.
  */
 public final class NextItem implements AutoCloseable {
-  /** The cutoff of the metric by which training chooses. */
+  /** The k of the nDCG@k by which training chooses. */
   public static final int CUTOFF = 10;
 
   private static final int BATCH = 256;

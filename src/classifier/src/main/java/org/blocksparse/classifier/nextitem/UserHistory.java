@@ -56,7 +56,7 @@ final class UserHistory {
         .toArray();
   }
 
-  /** Returns the last known items before a place, at most so many. */
+  /** Returns the last {@code limit} known items before a place. */
   int[] known(int before, int limit) {
     int end = knownBefore[before];
     return Arrays.copyOfRange(known, Math.max(0, end - limit), end);

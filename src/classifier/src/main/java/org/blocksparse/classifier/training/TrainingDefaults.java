@@ -26,8 +26,8 @@ record TrainingDefaults(TrainingOptions options) {
   private static final int FEWEST_EPOCHS = 3;
 
   /**
-   * The least epochs per label of an example: each epoch learns one of them, so these see most of
-   * the labels.
+   * The minimum number of epochs per label of an example: each epoch learns one of them, so these
+   * see most of the labels.
    */
   private static final double FEWEST_EPOCHS_OF_A_LABEL = 1.5;
 
@@ -38,7 +38,7 @@ record TrainingDefaults(TrainingOptions options) {
 
   private static final int FEW_EXAMPLES_TO_SEE = 20_000;
 
-  /** The most epochs, and the most labels of an example that count. */
+  /** The maximum number of epochs, and the maximum number of labels of an example that count. */
   static final int MOST_EPOCHS = 40;
 
   private static final int DIMENSION = 64;
@@ -67,7 +67,7 @@ record TrainingDefaults(TrainingOptions options) {
   /** The number of scores in all steps up to which there is one class: it takes some seconds. */
   private static final long FEW_SCORES = 1_000_000_000;
 
-  /** The most examples with several labels, as a share, for which one label is the rule. */
+  /** The maximum share of examples with several labels for which one label is the rule. */
   private static final double MOST_WITH_SEVERAL_LABELS = 0.1;
 
   private static final int LEAST_PATIENCE = 3;
