@@ -19,6 +19,7 @@ import org.blocksparse.classifier.features.CharacterNgrams;
 import org.blocksparse.classifier.features.FeatureExtractor;
 import org.blocksparse.classifier.features.FeatureVocabulary;
 import org.blocksparse.classifier.features.InputRows;
+import org.blocksparse.classifier.features.Words;
 import org.blocksparse.io.LoadOptions;
 import org.blocksparse.io.TensorFile;
 import org.blocksparse.linear.LinearLabelTree;
@@ -104,7 +105,7 @@ public final class ClassifierFile {
               input.vocabulary().charactersBegin(),
               input.vocabulary().charactersEnd()));
     }
-    metadata.put(WORDS, input.textFeatures().isPlain() ? "plain" : "unicode");
+    metadata.put(WORDS, input.textFeatures().words().toString());
     metadata.put(LABEL_PREFIX, labelPrefix);
     metadata.put(VOCABULARY, input.vocabulary().encoded());
     String encoded = counts == null ? "" : counts.encoded();
@@ -334,13 +335,13 @@ public final class ClassifierFile {
       throws IOException {
     boolean text = require(file, metadata, INPUT, "text|features").equals("text");
     int wordNgrams = Integer.parseInt(require(file, metadata, WORD_NGRAMS, "[1-5]"));
-    boolean plain = require(file, metadata, WORDS, "plain|unicode").equals("plain");
+    Words words = Words.of(require(file, metadata, WORDS, "plain|unicode|symbols"));
     try {
       FeatureVocabulary vocabulary =
           FeatureVocabulary.decode(require(file, metadata, VOCABULARY, null), rows);
       if (!metadata.containsKey(CHARACTERS)) {
-        FeatureExtractor words = new FeatureExtractor(wordNgrams, plain, CharacterNgrams.NONE);
-        return new InputRows(text, words, vocabulary);
+        return new InputRows(
+            text, new FeatureExtractor(wordNgrams, words, CharacterNgrams.NONE), vocabulary);
       }
       int[] characters =
           Stream.of(require(file, metadata, CHARACTERS, FOUR_NUMBERS).split(" ", -1))
@@ -348,7 +349,7 @@ public final class ClassifierFile {
               .toArray();
       return new InputRows(
           text,
-          new FeatureExtractor(wordNgrams, plain, CharacterNgrams.of(characters[0], characters[1])),
+          new FeatureExtractor(wordNgrams, words, CharacterNgrams.of(characters[0], characters[1])),
           vocabulary.withCharacters(characters[2], characters[3]));
     } catch (IllegalArgumentException e) {
       throw wrong(file, VOCABULARY, e.getMessage());

@@ -45,6 +45,7 @@ import org.blocksparse.classifier.features.FeatureExtractor;
 import org.blocksparse.classifier.features.FeatureVocabulary;
 import org.blocksparse.classifier.features.InputRows;
 import org.blocksparse.classifier.features.KeyTable;
+import org.blocksparse.classifier.features.Words;
 import org.blocksparse.classifier.training.InternalOptions;
 import org.blocksparse.classifier.training.LearningPoint;
 import org.blocksparse.classifier.training.Training;
@@ -602,7 +603,9 @@ final class ClassifierTest {
     IntStream.range(0, 10).forEach(keys::add);
     InputRows input =
         new InputRows(
-            false, new FeatureExtractor(1, true, CharacterNgrams.NONE), FeatureVocabulary.of(keys));
+            false,
+            new FeatureExtractor(1, Words.PLAIN, CharacterNgrams.NONE),
+            FeatureVocabulary.of(keys));
     Example three = Example.ofFeatures(new int[] {1, 2, 3}, new float[] {1, 1, 1}, List.of());
     try (SparseRows most = input.of(List.of(three, three), 6)) {
       assertEquals(2, most.rows());
@@ -618,7 +621,7 @@ final class ClassifierTest {
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void theFirstRowIsOneAsWell(boolean isText) {
-    FeatureExtractor words = new FeatureExtractor(1, true, CharacterNgrams.NONE);
+    FeatureExtractor words = new FeatureExtractor(1, Words.PLAIN, CharacterNgrams.NONE);
     KeyTable keys = new KeyTable();
     if (isText) {
       words.of("first", keys::add);

@@ -72,8 +72,8 @@ final class TrainCommand implements Callable<Integer> {
       names = "--epochs",
       paramLabel = "N",
       description =
-          "Passes over the examples. Default: 3 to 40, depending on the numbers of examples"
-              + " and labels. With --validation, a quarter of them, but at least 3, without a better"
+          "Passes over the examples. Default: 3 to 40, depending on the numbers of examples and"
+              + " labels. With --validation, a quarter of them, but at least 3, without a better"
               + " model end the training.")
   private Integer epochs;
 
@@ -157,7 +157,7 @@ final class TrainCommand implements Callable<Integer> {
       paramLabel = "N-M",
       description =
           "Features are character n-grams inside words, too, from N to M characters, or of N;"
-              + " 'none' are not. Default: 3-5 where held-out examples are ranked better with them"
+              + " 'none' are not. Default: 2-5 where held-out examples are ranked better with them"
               + " by a linear head, else none.")
   private String charNgrams;
 

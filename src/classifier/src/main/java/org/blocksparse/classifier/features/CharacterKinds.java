@@ -39,6 +39,12 @@ final class CharacterKinds {
   /** The first code point of scripts without spaces. */
   private static final int FIRST_WITHOUT_SPACES = 0x0E00; // Thai
 
+  private static final int JOINER = 0x200D; // zero width joiner
+  private static final int FIRST_SKIN_TONE = 0x1F3FB;
+  private static final int LAST_SKIN_TONE = 0x1F3FF;
+  private static final int FIRST_OF_FLAG = 0x1F1E6; // regional indicators
+  private static final int LAST_OF_FLAG = 0x1F1FF;
+
   private static final int CONTINUATION_BITS = 6;
   private static final int CONTINUATION_MASK = 0x3F;
 
@@ -49,10 +55,16 @@ final class CharacterKinds {
     return ASCII[b];
   }
 
-  /** Returns the kinds of all bytes of a text in lower case. */
-  static byte[] of(byte[] utf8) {
+  /**
+   * Returns the kinds of all bytes of a text in lower case.
+   *
+   * @param joinsEmoji whether an emoji is one character with its skin tone, with those that a
+   *     joiner joins to it, and as a flag of two letters
+   */
+  static byte[] of(byte[] utf8, boolean joinsEmoji) {
     byte[] kinds = new byte[utf8.length];
     byte before = SPACE;
+    int last = ' '; // 0 after the second letter of a flag
     int end;
     for (int begin = 0; begin < utf8.length; begin = end) {
       int length = length(utf8[begin]);
@@ -60,10 +72,13 @@ final class CharacterKinds {
       if (length == 1) {
         kinds[begin] = ofAscii(utf8[begin]);
         before = kinds[begin];
+        last = utf8[begin];
         continue;
       }
       int character = character(utf8, begin, length);
-      boolean isPart = before != SPACE && isPartOfWhatIsBefore(character);
+      boolean isJoined = joinsEmoji && before == OTHER && isJoined(last, character);
+      boolean isPart = isJoined || (before != SPACE && isPartOfWhatIsBefore(character));
+      last = isJoined && isLetterOfFlag(character) ? 0 : character;
       before = isPart ? before : kind(character);
       boolean isContinued = before != SPACE; // only space separates pieces
       for (int at = begin; at < end; at++) {
@@ -99,6 +114,17 @@ final class CharacterKinds {
         || (type == Character.MODIFIER_LETTER
             && character >= FIRST_WITHOUT_SPACES
             && UnicodeScript.of(character) == UnicodeScript.COMMON);
+  }
+
+  /** Returns whether a character belongs to the emoji before it, which ends in another. */
+  private static boolean isJoined(int last, int character) {
+    return (character >= FIRST_SKIN_TONE && character <= LAST_SKIN_TONE)
+        || (isLetterOfFlag(last) && isLetterOfFlag(character))
+        || (last == JOINER && kind(character) == OTHER);
+  }
+
+  private static boolean isLetterOfFlag(int character) {
+    return character >= FIRST_OF_FLAG && character <= LAST_OF_FLAG;
   }
 
   private static byte kind(int character) {

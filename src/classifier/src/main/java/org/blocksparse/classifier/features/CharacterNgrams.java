@@ -13,7 +13,7 @@ public record CharacterNgrams(int least, int most) {
   public static final CharacterNgrams NONE = new CharacterNgrams(0, 0);
 
   /** The lengths that a training tries. */
-  public static final CharacterNgrams TRIED = new CharacterNgrams(3, 5);
+  public static final CharacterNgrams TRIED = new CharacterNgrams(2, 5);
 
   /**
    * Returns a range; 0 and 0 are none.

@@ -8,6 +8,8 @@ import static org.blocksparse.classifier.features.CharacterKinds.IDEOGRAPH;
 import static org.blocksparse.classifier.features.CharacterKinds.LETTER;
 import static org.blocksparse.classifier.features.CharacterKinds.SPACE;
 
+import java.text.Normalizer;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
@@ -24,11 +26,14 @@ import org.apache.commons.codec.digest.MurmurHash3;
  * holds several words, or none, is a feature as a whole, too: {@code libc6-dev}, {@code c++},
  * {@code 3.5}. Punctuation around a piece is not part of it. In scripts that have no spaces between
  * words (Chinese, Japanese, Thai, Lao, Khmer, Burmese), each character is a word, and a piece with
- * such characters is no feature as a whole.
+ * such characters is no feature as a whole. With {@link Words#SYMBOLS}, each symbol and punctuation
+ * mark is a word, too (of equal ones in a row, the first {@value #MAX_REPEATS}), an emoji together
+ * with its modifiers and what is joined to it, and texts that are canonically equal (NFC) have the
+ * same features.
  *
- * <p>Characters in a row are code points. The ends of a word are characters, too, so that
- * beginnings and endings of words are features of their own; a whole word is none. Of a very long
- * word, only the first {@value #LONGEST_WORD} characters are cut.
+ * <p>Characters in a row are code points, of a word or, with {@link Words#SYMBOLS}, of a piece. Its
+ * ends are characters, too, so that beginnings and endings are features of their own; the whole is
+ * none. Of a very long one, only the first {@value #LONGEST_WORD} characters are cut.
  *
  * <p>The key of a word is the first half of the 128-bit MurmurHash3 of its UTF-8 bytes; that of
  * words that follow each other is mixed of theirs, and that of characters of these. Only {@link
@@ -43,20 +48,24 @@ public final class FeatureExtractor {
   private static final long OF_CHARACTERS = 0x9E3779B97F4A7C15L;
 
   private static final Pattern BETWEEN_WORDS = Pattern.compile("[^\\p{L}\\p{M}\\p{N}]+");
+  private static final Pattern BETWEEN_PIECES = Pattern.compile("[\\s\\p{Z}]+");
 
   /** The characters of a word from which n-grams are taken. */
   private static final int LONGEST_WORD = 64;
+
+  /** The number of equal symbols in a row that are words. */
+  private static final int MAX_REPEATS = 3;
 
   /** Stands for an end of a word; it is no code point. */
   private static final int END_OF_WORD = 0x110000;
 
   private final int wordNgrams;
-  private final boolean plain;
+  private final Words words;
   private final CharacterNgrams characters;
 
-  public FeatureExtractor(int wordNgrams, boolean plain, CharacterNgrams characters) {
+  public FeatureExtractor(int wordNgrams, Words words, CharacterNgrams characters) {
     this.wordNgrams = wordNgrams;
-    this.plain = plain;
+    this.words = words;
     this.characters = characters;
   }
 
@@ -64,8 +73,8 @@ public final class FeatureExtractor {
     return wordNgrams;
   }
 
-  public boolean isPlain() {
-    return plain;
+  public Words words() {
+    return words;
   }
 
   public CharacterNgrams characters() {
@@ -124,19 +133,29 @@ public final class FeatureExtractor {
   private String name(String part, FeatureGroup group) {
     return switch (group) {
       case WORD -> part;
-      case WORDS_IN_A_ROW -> plain ? part : BETWEEN_WORDS.matcher(part).replaceAll(" ");
+      case WORDS_IN_A_ROW ->
+          switch (words) {
+            case PLAIN -> part;
+            case LETTERS -> BETWEEN_WORDS.matcher(part).replaceAll(" ");
+            case SYMBOLS -> BETWEEN_PIECES.matcher(part).replaceAll(" ");
+          };
       case CHARACTERS -> "*" + part + "*";
     };
   }
 
   private String cased(String text) {
-    return plain ? text : text.toLowerCase(Locale.ROOT);
+    return switch (words) {
+      case PLAIN -> text;
+      case LETTERS -> text.toLowerCase(Locale.ROOT);
+      case SYMBOLS -> Normalizer.normalize(text.toLowerCase(Locale.ROOT), Normalizer.Form.NFC);
+    };
   }
 
   private void cut(String cased, byte[] bytes, Sink sink) {
     // A text with other characters than ASCII has more bytes than chars.
-    boolean isAscii = plain || bytes.length == cased.length();
-    Cutter cutter = new Cutter(bytes, isAscii ? null : CharacterKinds.of(bytes), sink);
+    boolean isAscii = words == Words.PLAIN || bytes.length == cased.length();
+    Cutter cutter =
+        new Cutter(bytes, isAscii ? null : CharacterKinds.of(bytes, words == Words.SYMBOLS), sink);
     int end;
     for (int begin = 0; begin < bytes.length; begin = end) {
       end = begin + 1;
@@ -146,10 +165,10 @@ public final class FeatureExtractor {
       while (end < bytes.length && !cutter.isSpace(end)) {
         end++;
       }
-      if (plain) {
-        cutter.word(begin, end);
-      } else {
-        cutter.piece(begin, end);
+      switch (words) {
+        case PLAIN -> cutter.wordWithCharacters(begin, end);
+        case LETTERS -> cutter.pieceOfLetters(begin, end);
+        case SYMBOLS -> cutter.pieceOfSymbols(begin, end);
       }
     }
   }
@@ -186,31 +205,70 @@ public final class FeatureExtractor {
       return kinds == null ? CharacterKinds.ofAscii(bytes[at]) : kinds[at];
     }
 
-    /** Extracts the features of a piece between white space. */
-    void piece(int from, int to) {
-      int begin = from;
-      while (begin < to && kind(begin) == AROUND) {
-        begin = endOfCharacter(begin, to);
-      }
+    /** Extracts the features of a piece between white space, without those of symbols. */
+    void pieceOfLetters(int from, int to) {
+      int begin = beginWithoutPunctuation(from, to);
       int end = endWithoutPunctuation(begin, to);
       boolean whole = begin < end;
       int wordEnd;
       for (int at = begin; at < end; at = wordEnd) {
-        wordEnd = endOfCharacter(at, end);
-        if (kind(at) == LETTER) {
-          while (wordEnd < end && kind(wordEnd) == LETTER) {
-            wordEnd = endOfCharacter(wordEnd, end);
-          }
-          whole &= wordEnd - at < end - begin;
-          word(at, wordEnd);
-        } else if (kind(at) == IDEOGRAPH) {
-          whole = false;
-          word(at, wordEnd);
+        wordEnd = endOfWord(at, end);
+        if (kind(at) == LETTER || kind(at) == IDEOGRAPH) {
+          whole &= kind(at) == LETTER && wordEnd - at < end - begin;
+          wordWithCharacters(at, wordEnd);
         }
       }
       if (whole) {
-        sink.accept(shortened(hash(bytes, begin, end)), FeatureGroup.WORD, begin, end);
+        whole(begin, end);
       }
+    }
+
+    /** Extracts the features of a piece between white space, with those of symbols. */
+    void pieceOfSymbols(int from, int to) {
+      int begin = beginWithoutPunctuation(from, to);
+      int end = endWithoutPunctuation(begin, to);
+      boolean whole = begin < end;
+      int last = from;
+      int repeats = 0;
+      int wordEnd;
+      for (int at = from; at < to; at = wordEnd) {
+        wordEnd = endOfWord(at, to);
+        whole &= kind(at) != IDEOGRAPH && wordEnd - at < end - begin;
+        boolean isRepeated =
+            kind(at) >= AROUND && at > from && Arrays.equals(bytes, last, at, bytes, at, wordEnd);
+        repeats = isRepeated ? repeats + 1 : 0;
+        if (repeats < MAX_REPEATS) {
+          word(at, wordEnd);
+        }
+        last = at;
+      }
+      if (whole) {
+        whole(begin, end);
+      }
+      if (!characters.areNone()) {
+        charactersOf(from, to);
+      }
+    }
+
+    private void whole(int begin, int end) {
+      sink.accept(shortened(hash(bytes, begin, end)), FeatureGroup.WORD, begin, end);
+    }
+
+    private int beginWithoutPunctuation(int from, int to) {
+      int begin = from;
+      while (begin < to && kind(begin) == AROUND) {
+        begin = endOfCharacter(begin, to);
+      }
+      return begin;
+    }
+
+    /** Returns the end of a run of letters, or of another character. */
+    private int endOfWord(int begin, int most) {
+      int end = endOfCharacter(begin, most);
+      while (kind(begin) == LETTER && end < most && kind(end) == LETTER) {
+        end = endOfCharacter(end, most);
+      }
+      return end;
     }
 
     private int endWithoutPunctuation(int begin, int to) {
@@ -241,7 +299,14 @@ public final class FeatureExtractor {
       return begin;
     }
 
-    void word(int begin, int end) {
+    void wordWithCharacters(int begin, int end) {
+      word(begin, end);
+      if (!characters.areNone()) {
+        charactersOf(begin, end);
+      }
+    }
+
+    private void word(int begin, int end) {
       long key = hash(bytes, begin, end);
       sink.accept(shortened(key), FeatureGroup.WORD, begin, end);
       long ngram = key;
@@ -256,12 +321,9 @@ public final class FeatureExtractor {
         beginsBefore[0] = begin;
       }
       wordsBefore++;
-      if (!characters.areNone()) {
-        charactersOf(begin, end);
-      }
     }
 
-    /** Extracts the character n-grams of a word. */
+    /** Extracts the character n-grams of a word or piece. */
     private void charactersOf(int begin, int end) {
       int count = 1;
       points[0] = END_OF_WORD;

@@ -11,6 +11,7 @@ import org.blocksparse.SparseRows;
 import org.blocksparse.Workers;
 import org.blocksparse.classifier.features.CharacterNgrams;
 import org.blocksparse.classifier.features.FeatureExtractor;
+import org.blocksparse.classifier.features.Words;
 import org.blocksparse.linear.SparseWeights;
 import org.blocksparse.ranking.Labels;
 import org.blocksparse.ranking.Ranking;
@@ -60,7 +61,7 @@ final class TextSimilarities {
 
   /** Returns the words of each item, as often as they occur. */
   private static List<int[]> words(Labels labels, Map<String, String> texts) {
-    FeatureExtractor extractor = new FeatureExtractor(1, false, CharacterNgrams.NONE);
+    FeatureExtractor extractor = new FeatureExtractor(1, Words.LETTERS, CharacterNgrams.NONE);
     Map<Long, Integer> numbers = new HashMap<>();
     List<int[]> words = new ArrayList<>();
     for (int item = 0; item < labels.size(); item++) {

@@ -39,7 +39,7 @@ final class TrainingCard {
     if (set.isText()) {
       card.put("word n-grams", options.textFeatures().wordNgrams());
       card.put("character n-grams", options.textFeatures().characters().toString());
-      card.put("words", options.textFeatures().isPlain() ? "plain" : "unicode");
+      card.put("words", options.textFeatures().words().toString());
     }
     int minCount = set.minCount();
     card.put("min count", Math.max(1, minCount));

@@ -27,6 +27,7 @@ import org.blocksparse.classifier.features.FeatureCounts;
 import org.blocksparse.classifier.features.FeatureExtractor;
 import org.blocksparse.classifier.features.FeatureVocabulary;
 import org.blocksparse.classifier.features.KeyTable;
+import org.blocksparse.classifier.features.Words;
 import org.blocksparse.softmax.LabelTree;
 
 /**
@@ -411,7 +412,7 @@ public final class TrainingOptions {
    * Makes characters in a row, inside of a word, features: parts of words, beginnings and endings.
    * They help if texts are short, or words are inflected or compound. An embedding beside a linear
    * head does not use them. By default, training {@linkplain #withWordNgrams chooses} whether to
-   * use those of 3 to 5 characters.
+   * use those of 2 to 5 characters.
    *
    * @param least the minimum number of characters, counting the ends of a word as characters
    * @param most the maximum number; both 0: there are none
@@ -428,8 +429,8 @@ public final class TrainingOptions {
 
   /**
    * Splits texts at white space, and changes nothing else in them, as fastText does. By default,
-   * texts are in lower case, and words are the runs of letters and digits. A piece between white
-   * space that has several words is a feature, too.
+   * texts are in lower case, and words are the runs of letters and digits and each symbol. A piece
+   * between white space that has several words is a feature, too.
    *
    * @throws IllegalArgumentException if there is an {@linkplain #withInitialModel initial model}
    */
@@ -616,7 +617,7 @@ public final class TrainingOptions {
         ? initialModel.input().textFeatures()
         : new FeatureExtractor(
             wordNgrams > 0 ? wordNgrams : WORD_NGRAMS,
-            plainWords,
+            plainWords ? Words.PLAIN : Words.SYMBOLS,
             hasCharNgrams() ? characters : CharacterNgrams.NONE);
   }
 

@@ -39,7 +39,7 @@ final class RecordsTest extends Commands {
     Path csv = Files.writeString(folder.resolve("drinks.csv"), onThePage("id,text"));
     Path json = Files.writeString(folder.resolve("drinks.jsonl"), onThePage("{\"text\""));
     String log = runWell("train", "-o", model, csv);
-    assertTrue(log.contains("2 examples, 7 features, 2 labels"), log);
+    assertTrue(log.contains("2 examples, 8 features, 2 labels"), log);
     String tested = runWell("test", model, json);
     assertTrue(
         tested.contains("2 examples") && tested.contains("1 have labels that the model"), tested);

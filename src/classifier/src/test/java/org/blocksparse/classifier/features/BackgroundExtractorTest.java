@@ -15,7 +15,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Another thread extracts the same features, in the order of the examples. */
 final class BackgroundExtractorTest {
   private static final FeatureExtractor FEATURES =
-      new FeatureExtractor(3, false, CharacterNgrams.NONE);
+      new FeatureExtractor(3, Words.LETTERS, CharacterNgrams.NONE);
 
   /** Returns several chunks of examples, some of them empty, long, or not texts. */
   private static List<Example> examples() {

@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.text.Normalizer;
+import java.text.Normalizer.Form;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
@@ -24,9 +26,9 @@ import org.blocksparse.classifier.examples.OddTexts;
 import org.junit.jupiter.api.Test;
 
 final class FeatureExtractorTest {
-  private static long[] keys(int wordNgrams, boolean plain, String text) {
+  private static long[] keys(int wordNgrams, Words words, String text) {
     LongStream.Builder keys = LongStream.builder();
-    new FeatureExtractor(wordNgrams, plain, CharacterNgrams.NONE).of(text, keys::add);
+    new FeatureExtractor(wordNgrams, words, CharacterNgrams.NONE).of(text, keys::add);
     return keys.build().toArray();
   }
 
@@ -42,7 +44,7 @@ final class FeatureExtractorTest {
   }
 
   private static void assertWords(String text, String... expected) {
-    long[] actual = keys(1, false, text);
+    long[] actual = keys(1, Words.LETTERS, text);
     assertEquals(
         Arrays.toString(LongStream.of(words(expected)).sorted().toArray()),
         Arrays.toString(LongStream.of(actual).sorted().toArray()),
@@ -60,8 +62,9 @@ final class FeatureExtractorTest {
             0x6fb5ccbfb9L, // fresh green
             0xbeb3b6a3f6L, // green leaves
             0xb556340fcbL), // fresh green leaves
-        LongStream.of(keys(3, false, "Fresh green leaves")).boxed().collect(toSet()));
-    assertEquals(List.of(0xb30e725b9cL), LongStream.of(keys(3, false, "北")).boxed().toList());
+        LongStream.of(keys(3, Words.LETTERS, "Fresh green leaves")).boxed().collect(toSet()));
+    assertEquals(
+        List.of(0xb30e725b9cL), LongStream.of(keys(3, Words.LETTERS, "北")).boxed().toList());
   }
 
   @Test
@@ -149,10 +152,10 @@ final class FeatureExtractorTest {
     assertWords("𠮷野", "𠮷", "野");
     assertWords("二〇二四", "二", "〇", "二", "四");
     assertWords("한국어 1.5", "한국어", "1", "5", "1.5");
-    long[] pair = keys(2, false, "北京");
+    long[] pair = keys(2, Words.LETTERS, "北京");
     assertEquals(3, pair.length);
-    assertEquals(pair[2], keys(2, false, "去北京")[4], "the same pair");
-    assertNotEquals(pair[2], keys(2, false, "京北")[2]);
+    assertEquals(pair[2], keys(2, Words.LETTERS, "去北京")[4], "the same pair");
+    assertNotEquals(pair[2], keys(2, Words.LETTERS, "京北")[2]);
   }
 
   /**
@@ -186,47 +189,124 @@ final class FeatureExtractorTest {
   void plainWordsAreWhatWhiteSpaceSeparates() {
     assertEquals(
         Arrays.toString(words("The", "libc6-dev,", "...", "北京\u3000Ж")),
-        Arrays.toString(keys(1, true, "The libc6-dev, ...\t北京\u3000Ж")));
+        Arrays.toString(keys(1, Words.PLAIN, "The libc6-dev, ...\t北京\u3000Ж")));
   }
 
   @Test
   void featuresHaveTheirText() {
     for (String text :
         List.of("The C++ fox, jumps!", "Größe e\u0301te\u0301 北京 x", "", "a a a a")) {
-      FeatureExtractor features = new FeatureExtractor(3, false, CharacterNgrams.NONE);
+      FeatureExtractor features = new FeatureExtractor(3, Words.LETTERS, CharacterNgrams.NONE);
       Map<Long, String> names = features.names(text);
-      assertEquals(LongStream.of(keys(3, false, text)).boxed().collect(toSet()), names.keySet());
+      assertEquals(
+          LongStream.of(keys(3, Words.LETTERS, text)).boxed().collect(toSet()), names.keySet());
       String cased = text.toLowerCase(Locale.ROOT);
       names.values().forEach(n -> assertTrue(cased.contains(n.split(" ", -1)[0]), n));
     }
     Map<Long, String> names =
-        new FeatureExtractor(2, false, CharacterNgrams.NONE).names("The C++ fox, jumps");
+        new FeatureExtractor(2, Words.LETTERS, CharacterNgrams.NONE).names("The C++ fox, jumps");
     assertEquals(
         Set.of("the", "c", "c++", "fox", "jumps", "the c", "c fox", "fox jumps"),
         Set.copyOf(names.values()));
     assertEquals(
         "A,",
-        new FeatureExtractor(1, true, CharacterNgrams.NONE).names("A, b").get(words("A,")[0]));
+        new FeatureExtractor(1, Words.PLAIN, CharacterNgrams.NONE)
+            .names("A, b")
+            .get(words("A,")[0]));
   }
 
   @Test
   void neighboursMakeFeatures_inTheirOrder() {
-    assertEquals(3, keys(2, false, "a b").length);
-    assertEquals(3 + 2 + 1, keys(3, false, "a b c").length);
-    assertEquals(4 + 3 + 2 + 1, keys(5, false, "a b c d").length);
+    assertEquals(3, keys(2, Words.LETTERS, "a b").length);
+    assertEquals(3 + 2 + 1, keys(3, Words.LETTERS, "a b c").length);
+    assertEquals(4 + 3 + 2 + 1, keys(5, Words.LETTERS, "a b c d").length);
     Set<Long> pairs = new LinkedHashSet<>();
     for (String text : List.of("a b", "b a", "a a", "ab b", "a bb")) {
-      pairs.add(keys(2, false, text)[2]);
+      pairs.add(keys(2, Words.LETTERS, text)[2]);
     }
     assertEquals(5, pairs.size());
-    assertEquals(keys(2, false, "x a b")[4], keys(2, false, "y  A,b")[4], "the same pair");
-    assertNotEquals(keys(3, false, "x a b")[5], keys(3, false, "y a b")[5], "another triple");
+    assertEquals(
+        keys(2, Words.LETTERS, "x a b")[4], keys(2, Words.LETTERS, "y  A,b")[4], "the same pair");
+    assertNotEquals(
+        keys(3, Words.LETTERS, "x a b")[5], keys(3, Words.LETTERS, "y a b")[5], "another triple");
+  }
+
+  private static void assertSymbols(String text, String... expected) {
+    assertEquals(
+        Arrays.toString(LongStream.of(words(expected)).sorted().toArray()),
+        Arrays.toString(LongStream.of(keys(1, Words.SYMBOLS, text)).sorted().toArray()),
+        text);
+  }
+
+  @Test
+  void eachSymbolIsAWord_besideLettersAndPieces() {
+    assertSymbols("A dog, (a \"cat\")!", "a", "dog", ",", "(", "a", "\"", "cat", "\"", ")", "!");
+    assertSymbols("c++ -x", "c", "+", "+", "c++", "-", "x", "-x");
+    assertSymbols("3.5€", "3", ".", "5", "€", "3.5€");
+    assertSymbols("good :)", "good", ":", ")");
+    assertSymbols("北京。x", "北", "京", "。", "x");
+    assertSymbols("so!!!!!!?", "so", "!", "!", "!", "?");
+    assertSymbols("!!!!!!", "!", "!", "!");
+    assertSymbols(" ");
+    long[] pairs = keys(2, Words.SYMBOLS, "fox, jumps");
+    assertEquals(5, pairs.length);
+    assertEquals(
+        Set.of("fox", ",", "jumps", "fox,", ", jumps"),
+        Set.copyOf(
+            new FeatureExtractor(2, Words.SYMBOLS, CharacterNgrams.NONE)
+                .names("Fox, jumps")
+                .values()));
+  }
+
+  @Test
+  void anEmojiIsOneWord_withWhatIsJoinedToIt() {
+    String family = "\ud83d\udc68\u200d\ud83d\udc69\u200d\ud83d\udc67";
+    String thumb = "\ud83d\udc4d\ud83c\udffd";
+    String germany = "\ud83c\udde9\ud83c\uddea";
+    String france = "\ud83c\uddeb\ud83c\uddf7";
+    String heart = "\u2764\ufe0f";
+    for (String emoji : List.of(family, thumb, germany, heart, "1\ufe0f\u20e3", "#\ufe0f\u20e3")) {
+      assertSymbols(emoji, emoji);
+    }
+    assertSymbols(thumb + heart, thumb, heart, thumb + heart);
+    assertSymbols(germany + france, germany, france, germany + france);
+    assertSymbols("\ud83c\udde9", "\ud83c\udde9");
+    assertSymbols("a\u200d" + heart, "a\u200d", heart, "a\u200d" + heart);
+  }
+
+  @Test
+  void canonicallyEqualTexts_haveEqualFeatures() {
+    for (String text : List.of("Été", "Ångström ﬁ", "한국어", "İstanbul", "ệ ṩ", "ΌΣ")) {
+      for (Form form : List.of(Form.NFC, Form.NFD)) {
+        assertEquals(
+            Arrays.toString(keys(2, Words.SYMBOLS, text)),
+            Arrays.toString(keys(2, Words.SYMBOLS, Normalizer.normalize(text, form))),
+            text + " " + form);
+      }
+    }
+  }
+
+  @Test
+  void charactersInARow_ofSymbols_areThoseOfPieces() {
+    List<String> found = new ArrayList<>();
+    byte[] bytes = "a+b, ok".getBytes(UTF_8);
+    new FeatureExtractor(1, Words.SYMBOLS, CharacterNgrams.of(2, 3))
+        .of(
+            "a+b, ok",
+            (key, group, begin, end) -> {
+              if (group == FeatureGroup.CHARACTERS) {
+                found.add(new String(bytes, begin, end - begin, UTF_8));
+              }
+            });
+    assertEquals(
+        List.of("a", "a+", "a+", "a+b", "+b", "+b,", "b,", "b,", ",", "o", "ok", "ok", "ok", "k"),
+        found);
   }
 
   private static List<String> characters(int least, int most, String text) {
     List<String> found = new ArrayList<>();
     byte[] bytes = text.getBytes(UTF_8);
-    new FeatureExtractor(1, false, CharacterNgrams.of(least, most))
+    new FeatureExtractor(1, Words.LETTERS, CharacterNgrams.of(least, most))
         .of(
             text,
             (key, group, begin, end) -> {
@@ -248,7 +328,7 @@ final class FeatureExtractorTest {
     // The begin and the end of a word give other features than the same characters inside.
     Set<Long> keys = new HashSet<>();
     int[] all = {0};
-    new FeatureExtractor(1, true, CharacterNgrams.of(2, 2))
+    new FeatureExtractor(1, Words.PLAIN, CharacterNgrams.of(2, 2))
         .of(
             "aa",
             (key, group, begin, end) -> {
@@ -266,29 +346,35 @@ final class FeatureExtractorTest {
     assertTrue(characters(3, 5, "😀".repeat(1000) + " \ud83d \udc00x").size() < 700);
   }
 
-  private static Map<FeatureGroup, Integer> sizes(String text) {
+  private static Map<FeatureGroup, Integer> sizes(Words words, String text) {
     Map<FeatureGroup, Integer> sizes = new EnumMap<>(FeatureGroup.class);
     Stream.of(FeatureGroup.values()).forEach(group -> sizes.put(group, 0));
-    new FeatureExtractor(3, false, CharacterNgrams.of(3, 5))
+    new FeatureExtractor(3, words, CharacterNgrams.of(3, 5))
         .of(text, (key, group, begin, end) -> sizes.merge(group, 1, Integer::sum));
     return sizes;
   }
 
-  /** No group has more features than characters, for any number of words or characters. */
+  /** Features are at most a few times as many as characters. */
   @Test
   void oddTexts_haveBoundedFeatures() {
     OddTexts.all()
         .forEach(
             (name, text) -> {
-              Map<FeatureGroup, Integer> sizes = sizes(text);
+              Map<FeatureGroup, Integer> sizes = sizes(Words.LETTERS, text);
               int points = text.codePointCount(0, text.length());
               String message = name + " " + sizes;
               assertTrue(sizes.get(FeatureGroup.WORD) <= points, message);
               assertTrue(sizes.get(FeatureGroup.WORDS_IN_A_ROW) <= 2 * points, message);
               assertTrue(sizes.get(FeatureGroup.CHARACTERS) <= 3 * points, message);
+              Map<FeatureGroup, Integer> ofSymbols = sizes(Words.SYMBOLS, text);
+              assertTrue(ofSymbols.get(FeatureGroup.WORD) <= 2 * points, name + " " + ofSymbols);
+              assertTrue(
+                  ofSymbols.get(FeatureGroup.WORDS_IN_A_ROW) <= 2 * points, name + " " + ofSymbols);
+              assertTrue(
+                  ofSymbols.get(FeatureGroup.CHARACTERS) <= 3 * points, name + " " + ofSymbols);
             });
     for (String word : List.of("a word", "a word of many bytes", "a letter with marks")) {
-      Map<FeatureGroup, Integer> sizes = sizes(OddTexts.all().get(word));
+      Map<FeatureGroup, Integer> sizes = sizes(Words.LETTERS, OddTexts.all().get(word));
       assertEquals(1, sizes.get(FeatureGroup.WORD), word);
       assertEquals(0, sizes.get(FeatureGroup.WORDS_IN_A_ROW), word);
       assertTrue(sizes.get(FeatureGroup.CHARACTERS) <= 3 * 64, word + " " + sizes);

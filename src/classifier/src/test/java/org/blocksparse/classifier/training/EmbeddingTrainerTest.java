@@ -509,9 +509,9 @@ final class EmbeddingTrainerTest {
             .withPatience(8);
     try (Classifier classifier = trained(options)) {
       double best =
-          recorded.points.stream().mapToDouble(LearningPoint::precision).max().orElseThrow();
-      assertTrue(recorded.points.get(7).precision() < best, recorded.points::toString);
-      assertEquals(best, classifier.evaluate(wrong.stream(), 1).precision(1));
+          recorded.points.stream().mapToDouble(LearningPoint::ndcg).max().orElseThrow();
+      assertTrue(recorded.points.get(7).ndcg() < best, recorded.points::toString);
+      assertEquals(best, classifier.evaluate(wrong.stream(), 5).ndcg(5));
     }
   }
 

@@ -180,7 +180,7 @@ final class HeadsTest {
 
   private static double own7(Explanation.Share share) {
     return share.features().stream()
-        .filter(feature -> feature.name().equals("own7"))
+        .filter(feature -> feature.name().contains("own7"))
         .mapToDouble(Explanation.Feature::score)
         .sum();
   }
@@ -876,7 +876,7 @@ final class HeadsTest {
         () -> defaults.withLabelTexts(Stream.of(a, a)));
     assertMessage("there is none", () -> defaults.withLabelTexts(Stream.of()));
     TrainingOptions ofOthers =
-        defaults.withLabelTexts(Stream.of(a, Example.ofText("...", "label1"))); // no word
+        defaults.withLabelTexts(Stream.of(a, Example.ofText(" ", "label1"))); // no word
     assertMessage(
         "labelTexts: expected one of a label that examples have but there is none",
         () -> Training.train(named(100, 0, 50, 1).stream(), ofOthers));

@@ -106,7 +106,7 @@ final class SeveralLabelsTest {
   @Test
   void aSoftmax_ranksThem_andIsCalibratedForEachLabel() {
     List<Example> heldOut = examples(300, 2);
-    try (Classifier classifier = trained(SOFTMAX.withDimension(64))) {
+    try (Classifier classifier = trained(SOFTMAX.withDimension(64).withPlainWords())) {
       Metrics metrics = classifier.evaluate(heldOut.stream(), 3);
       assertTrue(metrics.precision(1) > 0.95, metrics::toString);
       assertTrue(metrics.recall(3) > 0.95, metrics::toString);
