@@ -508,8 +508,7 @@ final class EmbeddingTrainerTest {
             .withValidation(wrong.stream())
             .withPatience(8);
     try (Classifier classifier = trained(options)) {
-      double best =
-          recorded.points.stream().mapToDouble(LearningPoint::ndcg).max().orElseThrow();
+      double best = recorded.points.stream().mapToDouble(LearningPoint::ndcg).max().orElseThrow();
       assertTrue(recorded.points.get(7).ndcg() < best, recorded.points::toString);
       assertEquals(best, classifier.evaluate(wrong.stream(), 5).ndcg(5));
     }
