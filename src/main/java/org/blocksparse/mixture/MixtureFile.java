@@ -49,6 +49,7 @@ record MixtureFile(
     Map<String, String> ofUser) {
   private static final String WEIGHTS = "mixture.weights";
   private static final String KNOTS = "mixture.knots";
+  private static final String LAST_KNOTS = "mixture.knots2";
 
   // ------------------------------------------------------------------------------------ writing
 
@@ -119,6 +120,10 @@ record MixtureFile(
       file.tensors().add(floats(KNOTS, knots, 2, knots.length / 2));
       if (calibration.topTwoOrNull() != null) {
         metadata.put(ModelNames.MIXTURE_TOP_TWO, calibration.topTwoOrNull().encoded());
+      }
+      if (calibration.lastOrNull() != null) {
+        float[] last = calibration.lastOrNull().knots();
+        file.tensors().add(floats(LAST_KNOTS, last, 2, last.length / 2));
       }
     }
   }
@@ -347,22 +352,28 @@ record MixtureFile(
       }
       return null;
     }
-    TensorEntry entry = reader.entryOfRank(2, KNOTS, Dtype.F32);
-    long knots = entry.dims()[1];
-    if (entry.dims()[0] != 2 || knots < 1 || knots > ScoreCalibration.MOST_KNOTS) {
-      throw new MalformedException(
-          KNOTS, "expected (2, 1 to " + ScoreCalibration.MOST_KNOTS + ") numbers");
-    }
-    float[] both = read(reader, entry);
-    float[] scores = Arrays.copyOf(both, (int) knots);
-    float[] logOdds = Arrays.copyOfRange(both, (int) knots, both.length);
-    ScoreCalibration calibration = valid(KNOTS, () -> ScoreCalibration.of(scores, logOdds));
+    ScoreCalibration knots = knots(reader, KNOTS);
+    ScoreCalibration calibration =
+        reader.has(LAST_KNOTS) ? knots.then(knots(reader, LAST_KNOTS)) : knots;
     try {
       return topTwo == null ? calibration : calibration.with(TopTwoCalibration.decode(topTwo));
     } catch (IllegalArgumentException e) {
       throw ModelMetadata.wrong(
           ModelNames.MIXTURE_TOP_TWO + " has wrong numbers: " + MalformedException.excerpt(topTwo));
     }
+  }
+
+  private static ScoreCalibration knots(SafeTensorsReader reader, String name) throws IOException {
+    TensorEntry entry = reader.entryOfRank(2, name, Dtype.F32);
+    long knots = entry.dims()[1];
+    if (entry.dims()[0] != 2 || knots < 1 || knots > ScoreCalibration.MOST_KNOTS) {
+      throw new MalformedException(
+          name, "expected (2, 1 to " + ScoreCalibration.MOST_KNOTS + ") numbers");
+    }
+    float[] both = read(reader, entry);
+    float[] scores = Arrays.copyOf(both, (int) knots);
+    float[] logOdds = Arrays.copyOfRange(both, (int) knots, both.length);
+    return valid(name, () -> ScoreCalibration.of(scores, logOdds));
   }
 
   private static float[] read(SafeTensorsReader reader, TensorEntry entry) throws IOException {

@@ -21,7 +21,7 @@ import org.blocksparse.ranking.Ranking;
  * scores of all scorers. A logistic regression on scores in units of each scorer's deviation gives
  * the weights. While a weight is negative, the regression is repeated without the lowest one. Knots
  * ({@link ScoreCalibration}) and the two best answers of a row ({@link TopTwoCalibration}) then
- * calibrate the sums.
+ * calibrate the sums, and other knots what these leave.
  *
  * <p>Each row costs two searches of each scorer: one for its first answers, and one for the scores
  * of the answers of all. The regressions take time linear in the samples.
@@ -29,6 +29,9 @@ import org.blocksparse.ranking.Ranking;
 final class MixtureFit {
   /** The number of each scorer's best outputs for a row that become samples. */
   private static final int FIRST_ANSWERS = 20;
+
+  /** With fewer right samples, a last step would show chance. */
+  private static final int FEWEST_FOR_A_LAST_STEP = 100;
 
   /** The relative deviation that rounding gives to scores that are all the same. */
   private static final double ROUNDING = 1e-12;
@@ -234,7 +237,19 @@ final class MixtureFit {
       areRight[row] = Arrays.copyOfRange(right, begin, end);
       begin = end;
     }
-    return knots.with(TopTwoCalibration.fitOrNull(ofRows, others, areRight));
+    TopTwoCalibration topTwo = TopTwoCalibration.fitOrNull(ofRows, others, areRight);
+    ScoreCalibration steps = knots.with(topTwo);
+    if (IntStream.range(0, right.length).filter(s -> right[s]).count() < FEWEST_FOR_A_LAST_STEP) {
+      return steps;
+    }
+    begin = 0;
+    for (int row = 0; row < ofRows.length; row++) {
+      double offset = topTwo == null ? 0 : topTwo.offset(ofRows[row], others[row]);
+      for (; begin < ends.get(row); begin++) {
+        sums[begin] = steps.logOddsBeforeLast(sums[begin], offset);
+      }
+    }
+    return steps.then(ScoreCalibration.fit(sums, right, 0, 1));
   }
 
   /**

@@ -25,7 +25,10 @@ import org.blocksparse.internal.tensors.Check;
  * log odds = slope * own + first * of the best + second * of the next + intercept
  * }</pre>
  *
- * <p>{@link Mixture#fit} finds both steps. Immutable.
+ * <p>A last step may map these log odds to others by knots of its own: the two steps before it fit
+ * lines through rows that tell much and rows that tell nothing.
+ *
+ * <p>{@link Mixture#fit} finds all steps. Immutable.
  */
 public final class ScoreCalibration {
   /** The bound on numbers in a file keeps sums and differences finite. */
@@ -71,10 +74,15 @@ public final class ScoreCalibration {
   /** The second step, or null. */
   private final TopTwoCalibration topTwo;
 
-  private ScoreCalibration(float[] scores, float[] logOdds, TopTwoCalibration topTwo) {
+  /** The last step, from log odds to log odds, or null. */
+  private final ScoreCalibration last;
+
+  private ScoreCalibration(
+      float[] scores, float[] logOdds, TopTwoCalibration topTwo, ScoreCalibration last) {
     this.scores = scores;
     this.logOdds = logOdds;
     this.topTwo = topTwo;
+    this.last = last;
   }
 
   /**
@@ -95,7 +103,7 @@ public final class ScoreCalibration {
       require("scores", scores, knot, knot == 0 || scores[knot] > scores[knot - 1]);
       require("logOdds", logOdds, knot, knot == 0 || logOdds[knot] >= logOdds[knot - 1]);
     }
-    return new ScoreCalibration(scores.clone(), logOdds.clone(), null);
+    return new ScoreCalibration(scores.clone(), logOdds.clone(), null, null);
   }
 
   private static void require(String name, float[] numbers, int knot, boolean isInOrder) {
@@ -116,7 +124,12 @@ public final class ScoreCalibration {
   }
 
   ScoreCalibration with(TopTwoCalibration step) {
-    return new ScoreCalibration(scores, logOdds, step);
+    return new ScoreCalibration(scores, logOdds, step, last);
+  }
+
+  /** Returns the same steps with a last one, whose scores are the log odds by those before. */
+  ScoreCalibration then(ScoreCalibration step) {
+    return new ScoreCalibration(scores, logOdds, topTwo, step);
   }
 
   /** Returns the scores of the knots, followed by their log odds. */
@@ -128,6 +141,10 @@ public final class ScoreCalibration {
 
   TopTwoCalibration topTwoOrNull() {
     return topTwo;
+  }
+
+  ScoreCalibration lastOrNull() {
+    return last;
   }
 
   /** Returns the logarithm of the probability of a score, by the knots. */
@@ -161,6 +178,9 @@ public final class ScoreCalibration {
    */
   double leastScore(double probability, double[] offsets) {
     double odds = Math.log(probability) - Math.log1p(-probability);
+    if (last != null) {
+      odds = last.leastScore(odds);
+    }
     double least = topTwo == null ? odds : Double.POSITIVE_INFINITY;
     for (double offset : offsets) {
       least = Math.min(least, topTwo.least(odds, offset));
@@ -214,10 +234,8 @@ public final class ScoreCalibration {
       float[] ofRow = new float[Math.min(most, outputs[row].length)];
       int count = 0;
       while (count < ofRow.length) {
-        float logProbability = logProbability(found.logProbabilities()[row][count]);
-        if (topTwo != null) {
-          logProbability = topTwo.logProbability(logProbability, offsets[row]);
-        }
+        double score = found.logProbabilities()[row][count];
+        float logProbability = logProbability(score, topTwo == null ? 0 : offsets[row]);
         if (logProbability < least) {
           break; // so are all others
         }
@@ -233,6 +251,21 @@ public final class ScoreCalibration {
         found.undefined(),
         found.filteredOut(),
         found.leftOut());
+  }
+
+  /** Returns the logarithm of the probability of a score by all steps. */
+  private float logProbability(double score, double offset) {
+    double odds = logOddsBeforeLast(score, offset);
+    return last == null ? (float) LogOdds.logProbability(odds) : last.logProbability(odds);
+  }
+
+  /**
+   * Returns the log odds of a score by all steps but the last.
+   *
+   * @param offset of the row, see {@link #offsets}; without a second step, it does not matter
+   */
+  double logOddsBeforeLast(double score, double offset) {
+    return topTwo == null ? logOdds(score) : topTwo.logOdds(logProbability(score), offset);
   }
 
   /** Returns the log probabilities of outputs that a row leaves out; at most two matter. */

@@ -4,7 +4,6 @@ package org.blocksparse.mixture;
 import java.util.Arrays;
 import java.util.stream.Collectors;
 import java.util.stream.DoubleStream;
-import org.blocksparse.internal.search.LogOdds;
 import org.blocksparse.internal.search.LogisticRegression;
 
 /**
@@ -56,9 +55,9 @@ record TopTwoCalibration(double slope, double first, double second, double inter
     return new double[] {bounded(all[all.length - 1]), bounded(all[Math.max(0, all.length - 2)])};
   }
 
-  /** Returns the logarithm of the probability of an output, by that of before. */
-  float logProbability(double before, double offset) {
-    return (float) LogOdds.logProbability(slope * odds(before) + offset);
+  /** Returns the log odds of an output, by the logarithm of its probability of before. */
+  double logOdds(double before, double offset) {
+    return slope * odds(before) + offset;
   }
 
   /** Returns a lower bound of the log odds before calibration, given those after it. */

@@ -535,14 +535,14 @@ final class MixtureTest {
     assertEquals(fitted, TopTwoCalibration.decode(fitted.encoded()));
     double offset = fitted.offset(new double[] {-0.1, -2}, new double[0]);
     assertEquals(offset, fitted.offset(new double[] {-2, -5}, new double[] {-0.1, -9}));
-    float before = 0;
+    double before = Double.POSITIVE_INFINITY;
     for (double logProbability = 0; logProbability > -60; logProbability -= 0.01) {
-      float now = fitted.logProbability(logProbability, offset);
+      double now = fitted.logOdds(logProbability, offset);
       assertTrue(now <= before);
-      assertTrue(fitted.least(odds(now), offset) <= odds(logProbability) + 1e-6);
+      assertTrue(fitted.least(now, offset) <= odds(logProbability) + 1e-6);
       before = now;
     }
-    assertEquals(Float.NEGATIVE_INFINITY, fitted.logProbability(Float.NEGATIVE_INFINITY, offset));
+    assertEquals(Double.NEGATIVE_INFINITY, fitted.logOdds(Float.NEGATIVE_INFINITY, offset));
     assertEquals(null, fitOfNothing());
   }
 

@@ -146,6 +146,7 @@ package org.blocksparse.internal.files;
  * examples.NAME.weights ... the same, of nearest examples: those of which sparse.NAME has features
  * mixture.weights           F32 (scorers)
  * mixture.knots             F32 (2, knots); scores and log odds, if the mixture is calibrated
+ * mixture.knots2            F32 (2, knots); log odds and those of the last step, if there is one
  * labels.offsets ...        as above
  *
  * blocksparse.format        1
