@@ -35,12 +35,11 @@ final class InputOptions {
       paramLabel = "FORMAT",
       defaultValue = "auto",
       description =
-          "text: '__label__a words', as for fastText. sparse: 'a,b 17:0.5 42:1', as in the"
-              + " extreme classification repository. csv, tsv, jsonl: records with columns, or"
-              + " objects of JSON. auto: that of the extension '.csv', '.tsv' or '.jsonl', else that"
-              + " of the model; for train, text if a word in the first lines has the label prefix,"
-              + " else sparse if a line has only features after its labels."
-              + " Default: ${DEFAULT-VALUE}.")
+          "text: '__label__a words', as for fastText. sparse: 'a,b 17:0.5 42:1'. csv, tsv,"
+              + " jsonl: records. auto: by the extension '.csv', '.tsv' or '.jsonl', else that of"
+              + " the model; train takes text if a word in the first lines has the label prefix,"
+              + " else sparse if a line has only features after its labels. Default:"
+              + " ${DEFAULT-VALUE}.")
   private ExampleFormat format;
 
   @Option(

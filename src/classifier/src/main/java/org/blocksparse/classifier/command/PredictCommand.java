@@ -63,33 +63,34 @@ final class PredictCommand implements Callable<Integer> {
       names = "--threshold",
       paramLabel = "P",
       description =
-          "Minimum probability of a predicted label, or the word 'best' for the threshold that"
-              + " train found on examples that it held out. Default: best without --top, if more"
-              + " than a tenth of the training examples had several labels; else 0.")
+          "Minimum probability of a predicted label, or 'best': the threshold that train"
+              + " found on held-out examples. Default: best without --top, if more than a tenth of"
+              + " the training examples had several labels; else 0.")
   private String thresholdText;
 
   @Option(
       names = "--coverage",
       paramLabel = "C",
       description =
-          "Print for each line a set of labels: of future lines like those that train held out, this"
-              + " share, as 0.9, have a right label in their set. Takes no --top and no --threshold.")
+          "Print a set of labels for each line: this share of future lines like the"
+              + " held-out examples of train, as 0.9, has a right label in its set. Takes no --top"
+              + " and no --threshold.")
   private Double coverage;
 
   @Option(
       names = "--none",
       paramLabel = "SHARE",
       description =
-          "Also print the probability that none of the labels applies, as that of a label (none):"
-              + " always, wherever it ranks. SHARE is the share of such lines that you expect, as"
-              + " 0.1. Needs a model of train --none.")
+          "Also print the probability that no label applies, as that of a label (none)."
+              + " SHARE is the share of such lines that you expect, as 0.1. Needs a model of train"
+              + " --none.")
   private Double none;
 
   @Option(
       names = "--explain",
       description =
-          "After each label and its probability, print its score, the score of an empty line, and"
-              + " what each head adds to that, with the five features that count most.")
+          "After each label, print its score, that of an empty line, and what each head"
+              + " adds, with the five features that count most.")
   private boolean explain;
 
   @Mixin private InputOptions input;

@@ -56,33 +56,30 @@ final class TestCommand implements Callable<Integer> {
       names = "--threshold",
       paramLabel = "P",
       description =
-          "Minimum probability of a predicted label, or the word 'best' for the threshold that"
-              + " train found on examples that it held out. Default: best if the model has one, else"
-              + " 0.5.")
+          "Minimum probability of a predicted label, or 'best': the threshold that train"
+              + " found on held-out examples. Default: best if the model has one, else 0.5.")
   private String threshold;
 
   @Option(
       names = "--coverage",
       paramLabel = "C",
       description =
-          "Also measure prediction sets: the labels that predict --coverage C gives, which are to"
-              + " hold a right one in this share of examples. The examples are kept in memory.")
+          "Also measure the sets of predict --coverage C. The examples are kept in memory.")
   private Double coverage;
 
   @Option(
       names = "--none",
       paramLabel = "SHARE",
       description =
-          "Also measure the probabilities of predict --none SHARE, on examples without a label, or"
-              + " with labels that the model does not know, and on the others. The examples are"
-              + " kept in memory.")
+          "Also measure the probabilities of predict --none SHARE, on examples without a"
+              + " known label, and on the others. The examples are kept in memory.")
   private Double none;
 
   @Option(
       names = "--by-label",
       paramLabel = "TSV",
       description =
-          "Write a table to this file: for each label, the number of examples and of predictions,"
+          "Write a table of the labels to this file: numbers of examples and predictions,"
               + " precision, recall and F1.")
   private Path byLabel;
 

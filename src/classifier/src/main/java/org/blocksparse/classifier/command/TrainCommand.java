@@ -55,17 +55,17 @@ final class TrainCommand implements Callable<Integer> {
       names = "--from",
       paramLabel = "MODEL",
       description =
-          "Continue training this model; its file does not change. New features and labels are"
-              + " added; a linear head learns only new labels. The new model keeps --head,"
-              + " --dimension, --label-tree and the tokenization of the old one.")
+          "Continue training this model; its file does not change. New features and labels"
+              + " are added; a linear head learns only new labels. The new model keeps --head,"
+              + " --dimension, --label-tree and the tokenization.")
   private Path from;
 
   @Option(
       names = "--validation",
       paramLabel = "FILE",
       description =
-          "Held-out examples: measure the model on them after each epoch, and save the best model:"
-              + " by nDCG@5 if more than a tenth of them have several labels, else by P@1.")
+          "Held-out examples: measure the model on them after each epoch, and save the best"
+              + " one, by nDCG@5 if more than a tenth of them have several labels, else by P@1.")
   private String validation;
 
   @Option(
@@ -95,12 +95,10 @@ final class TrainCommand implements Callable<Integer> {
       names = "--head",
       paramLabel = "HEAD",
       description =
-          "How labels are scored: embedding (dense vectors), linear (sparse weights for each"
-              + " label), or both (weighted sum). Default: embedding with --label-tree"
-              + " or --pretrained. In all other cases both, if there are 500"
-              + " examples and the embedding gains more than a standard error on held-out ones,"
-              + " else linear. From 500 examples on, where labels outnumber them, neighbours are"
-              + " tried beside linear before an embedding is.")
+          "How labels are scored: embedding (dense vectors), linear (sparse weights of each"
+              + " label), or both (weighted sum). Default: embedding with --label-tree or"
+              + " --pretrained; else both if there are 500 examples and the embedding gains more"
+              + " than a standard error on held-out ones; else linear.")
   private ModelHead head;
 
   @Option(
@@ -115,17 +113,17 @@ final class TrainCommand implements Callable<Integer> {
       names = "--label-texts",
       paramLabel = "FILE",
       description =
-          "Texts of labels, such as names or definitions, in the format of examples: one line and"
-              + " one label for each. Labels that no example has are found by the words of their"
-              + " texts, too, if the texts gain more than a standard error on held-out examples.")
+          "Texts of labels, such as names or definitions, in the format of examples: one"
+              + " line and one label for each. Labels without examples are found by them, too, if"
+              + " the texts gain more than a standard error on held-out examples.")
   private String labelTexts;
 
   @Option(
       names = "--none",
       description =
-          "Learn when none of the labels applies, for predict --none: from models that lack a part"
-              + " of the labels, or from examples without a label if there are 10 or more. Takes up"
-              + " to four times as long.")
+          "Learn when none of the labels applies, for predict --none: from models that lack"
+              + " a part of the labels, or from 10 or more examples without a label. Takes up to"
+              + " four times as long.")
   private boolean none;
 
   @Option(
@@ -178,9 +176,9 @@ final class TrainCommand implements Callable<Integer> {
       names = "--max-features",
       paramLabel = "N",
       description =
-          "Keep the N most frequent features; half of N is reserved for single words. Default"
-              + " and maximum: 1000000; by default, at most 2 word n-grams per example, or 50000"
-              + " if that is more, and as many character n-grams.")
+          "Keep the N most frequent features; half of N is reserved for single words."
+              + " Maximum: 1000000. Default: the maximum, with at most 2 word n-grams per example,"
+              + " or 50000 if that is more, and as many character n-grams.")
   private Integer maxFeatures;
 
   @Mixin private RunOptions run;
